@@ -1,0 +1,65 @@
+// Between JavaScript values and native ones. Arguments were checked in TypeScript; here only what would break memory
+// safety is checked again.
+#pragma once
+
+#include <napi.h>
+
+#include <memory>
+#include <string>
+
+#include "core/status.h"
+#include "memory/mapping.h"
+
+namespace weft::binding {
+
+inline double number(const Napi::Object& object, const char* key) { return object.Get(key).ToNumber().DoubleValue(); }
+inline uint32_t u32(const Napi::Object& object, const char* key) { return object.Get(key).ToNumber().Uint32Value(); }
+inline bool flag(const Napi::Object& object, const char* key) { return object.Get(key).ToBoolean(); }
+inline std::string text(const Napi::Object& object, const char* key) { return object.Get(key).ToString().Utf8Value(); }
+
+template <size_t N>
+std::array<uint8_t, N> bytes(const Napi::Object& object, const char* key) {
+  std::array<uint8_t, N> out{};
+  const Napi::Value value = object.Get(key);
+  if (!value.IsTypedArray()) return out;
+  const auto array = value.As<Napi::Uint8Array>();
+  std::copy_n(array.Data(), std::min(N, array.ByteLength()), out.data());
+  return out;
+}
+
+// Generations fit a double exactly: they have 44 bits.
+inline uint64_t generation(const Napi::CallbackInfo& info, size_t i) {
+  return static_cast<uint64_t>(info[i].ToNumber().Int64Value());
+}
+inline uint32_t arg_u32(const Napi::CallbackInfo& info, size_t i) { return info[i].ToNumber().Uint32Value(); }
+inline double arg_f64(const Napi::CallbackInfo& info, size_t i) { return info[i].ToNumber().DoubleValue(); }
+
+inline Napi::Value code(const Napi::CallbackInfo& info, Code code) {
+  return Napi::Number::New(info.Env(), static_cast<int>(code));
+}
+
+// The flag of a blocking call's canceller: an Int32Array over a SharedArrayBuffer, or nothing.
+inline const std::atomic<int32_t>* cancel_flag(const Napi::CallbackInfo& info, size_t i) {
+  if (!info[i].IsTypedArray()) return nullptr;
+  const auto array = info[i].As<Napi::Int32Array>();
+  return array.ElementLength() == 0 ? nullptr : reinterpret_cast<const std::atomic<int32_t>*>(array.Data());
+}
+
+// An error that src/native.ts turns into a WeftError.
+inline Napi::Error to_js(Napi::Env env, const Error& error) {
+  Napi::Error js = Napi::Error::New(env, error.what);
+  js.Set("weft", Napi::Number::New(env, static_cast<int>(error.code)));
+  js.Set("phase", Napi::Number::New(env, static_cast<int>(error.phase)));
+  js.Set("peer", Napi::Number::New(env, error.peer));
+  js.Set("errno", Napi::Number::New(env, error.system_error));
+  return js;
+}
+
+// A view of native memory; whatever `owner` holds stays alive until JavaScript lets go of the buffer.
+template <class T>
+Napi::ArrayBuffer view(Napi::Env env, void* data, size_t size, std::shared_ptr<T> owner) {
+  auto* keep = new std::shared_ptr<T>(std::move(owner));
+  return Napi::ArrayBuffer::New(env, data, size, [keep](Napi::Env, void*) { delete keep; });
+}
+
+}  // namespace weft::binding

@@ -1,0 +1,222 @@
+#include "binding/endpoint.h"
+
+#include "binding/addon.h"
+#include "binding/convert.h"
+#include "binding/listeners.h"
+
+namespace weft::binding {
+
+namespace {
+
+ExchangeConfig read_config(const Napi::Object& js) {
+  ExchangeConfig config;
+  config.attention = u32(js, "attention");
+  config.ffn = u32(js, "ffn");
+  config.hidden = u32(js, "hidden");
+  config.max_tokens = u32(js, "maxTokens");
+  config.depth = u32(js, "depth");
+  config.dispatch = static_cast<RowType>(u32(js, "rowType"));
+  config.power_of_two_scales = flag(js, "powerOfTwoScales");
+  config.routed = flag(js, "routed");
+  config.combine = static_cast<CombineKind>(u32(js, "combine"));
+  config.experts = u32(js, "experts");
+  config.top_k = u32(js, "topK");
+  config.meta_capacity = u32(js, "metaBytes");
+  const auto placement = js.Get("placement").As<Napi::Uint32Array>();
+  config.placement.assign(placement.Data(), placement.Data() + placement.ElementLength());
+  const auto extra = js.Get("extraColumns").As<Napi::Uint32Array>();
+  config.extra_columns.assign(extra.Data(), extra.Data() + extra.ElementLength());
+  return config;
+}
+
+WaitPolicy read_wait(const Napi::Object& js) {
+  WaitPolicy wait;
+  wait.mode = static_cast<WaitMode>(u32(js, "mode"));
+  wait.pollers = u32(js, "pollers");
+  wait.spin_ns = static_cast<int64_t>(number(js, "spinUs") * 1000);
+  wait.yield_ns = static_cast<int64_t>(number(js, "yieldUs") * 1000);
+  return wait;
+}
+
+// connect() blocks, so it runs on a thread of Node's pool.
+class Connect : public Napi::AsyncWorker {
+ public:
+  Connect(Napi::Env env, std::shared_ptr<Core> core, std::vector<PeerSpec> peers, double deadline_ms,
+          std::shared_ptr<std::atomic<bool>> abort)
+      : AsyncWorker(env),
+        promise(Napi::Promise::Deferred::New(env)),
+        core_(std::move(core)),
+        peers_(std::move(peers)),
+        deadline_(deadline_after_ms(deadline_ms)),
+        abort_(std::move(abort)) {}
+
+  void Execute() override { outcome_ = core_->endpoint->connect(std::move(peers_), deadline_, abort_.get()); }
+  void OnOK() override {
+    if (outcome_)
+      promise.Resolve(Env().Undefined());
+    else
+      promise.Reject(to_js(Env(), outcome_.error()).Value());
+  }
+
+  const Napi::Promise::Deferred promise;
+
+ private:
+  std::shared_ptr<Core> core_;
+  std::vector<PeerSpec> peers_;
+  int64_t deadline_;
+  std::shared_ptr<std::atomic<bool>> abort_;
+  Expected<void> outcome_;
+};
+
+}  // namespace
+
+EndpointObject::EndpointObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<EndpointObject>(info) {
+  info.This().As<Napi::Object>().TypeTag(&kEndpointTag);
+  const auto js = info[0].As<Napi::Object>();
+  auto core = std::make_shared<Core>();
+  core->config = read_config(js.Get("config").As<Napi::Object>());
+  if (const Error wrong = core->config.check(); wrong.code != Code::ok) {
+    to_js(info.Env(), wrong).ThrowAsJavaScriptException();
+    return;
+  }
+  core->is_attention = flag(js, "isAttention");
+  core->rank = u32(js, "rank");
+  core->dispatch = dispatch_layout(core->config);
+  core->reply = reply_layout(core->config);
+  EndpointOptions options;
+  options.mesh_id = bytes<16>(js, "meshId");
+  options.epoch = static_cast<uint64_t>(number(js, "epoch"));
+  options.member = u32(js, "member");
+  options.config_hash = bytes<32>(js, "configHash");
+  options.wait = read_wait(js.Get("wait").As<Napi::Object>());
+  const size_t heap = core->is_attention ? weft::heap_offset(core->dispatch, 1)
+                                         : weft::heap_offset(core->reply, core->config.attention);
+  options.arena_bytes = heap + static_cast<size_t>(number(js, "heapBytes"));
+  auto endpoint = Endpoint::create(options);
+  if (!endpoint) {
+    to_js(info.Env(), endpoint.error()).ThrowAsJavaScriptException();
+    return;
+  }
+  core->endpoint = std::move(*endpoint);
+  core_ = std::move(core);
+  exit_ = std::make_unique<ExitGuard>(info.Env(), core_);
+}
+
+EndpointObject::~EndpointObject() {
+  if (core_) core_->endpoint->close();
+}
+
+EndpointObject* EndpointObject::from(Napi::Value value) {
+  if (value.IsObject() && value.As<Napi::Object>().CheckTypeTag(&kEndpointTag))
+    return Unwrap(value.As<Napi::Object>());
+  Napi::TypeError::New(value.Env(), "not an Endpoint").ThrowAsJavaScriptException();
+  return nullptr;
+}
+
+// connect(listeners, peers: { member, rank, transport, address, dial, ourProof, theirProof }[] in order of rank, deadlineMs)
+Napi::Value EndpointObject::connect(const Napi::CallbackInfo& info) {
+  ListenersObject* listeners = ListenersObject::from(info[0]);
+  if (listeners == nullptr) return info.Env().Undefined();
+  for (auto& [transport, socket] : listeners->take()) core_->endpoint->adopt(*transport, std::move(socket));
+  const auto list = info[1].As<Napi::Array>();
+  std::vector<PeerSpec> peers;
+  const bool attention = core_->is_attention;
+  for (uint32_t i = 0; i < list.Length(); ++i) {
+    const auto js = list.Get(i).As<Napi::Object>();
+    PeerSpec spec;
+    spec.member = u32(js, "member");
+    spec.transport = text(js, "transport");
+    spec.address = text(js, "address");
+    spec.dial = flag(js, "dial");
+    spec.our_proof = bytes<32>(js, "ourProof");
+    spec.their_proof = bytes<32>(js, "theirProof");
+    const auto rank = static_cast<uint16_t>(core_->rank);
+    // An attention rank reads the reply publication that a ffn rank keeps for it; a ffn rank reads its share of each
+    // attention rank's dispatch publication.
+    if (attention)
+      spec.inbound = {{rank, 0, publication_offset(core_->reply, rank), &core_->reply}};
+    else
+      spec.inbound = {{0, rank, publication_offset(core_->dispatch, 0), &core_->dispatch}};
+    peers.push_back(std::move(spec));
+  }
+  auto* work = new Connect(info.Env(), core_, std::move(peers), arg_f64(info, 2), abort_);
+  const auto promise = work->promise.Promise();
+  work->Queue();
+  return promise;
+}
+
+void EndpointObject::abort_connect(const Napi::CallbackInfo&) { abort_->store(true); }
+
+void EndpointObject::close(const Napi::CallbackInfo&) {
+  abort_->store(true);
+  core_->endpoint->close();
+}
+
+Napi::Value EndpointObject::arena(const Napi::CallbackInfo& info) {
+  const auto& mapping = core_->endpoint->arena().mapping();
+  return view(info.Env(), mapping->data(), mapping->size(), mapping);
+}
+
+Napi::Value EndpointObject::heap_offset(const Napi::CallbackInfo& info) {
+  const size_t heap = core_->is_attention ? weft::heap_offset(core_->dispatch, 1)
+                                          : weft::heap_offset(core_->reply, core_->config.attention);
+  return Napi::Number::New(info.Env(), static_cast<double>(heap));
+}
+
+// inbound(peer): what we read of the peer, beginning at the publication.
+Napi::Value EndpointObject::inbound(const Napi::CallbackInfo& info) {
+  Endpoint& endpoint = *core_->endpoint;
+  const size_t peer = arg_u32(info, 0);
+  if (peer >= endpoint.peers()) return info.Env().Undefined();
+  const auto& layout = core_->is_attention ? core_->reply : core_->dispatch;
+  auto* data = const_cast<std::byte*>(endpoint.link(peer).inbound(0));
+  return view(info.Env(), data, layout.bytes(), endpoint.link(peer).inbound_memory());
+}
+
+// layout(): byte offsets, so that TypeScript need not know how they come about.
+Napi::Value EndpointObject::layout(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const auto describe = [&](const wire::PublicationLayout& layout) {
+    const auto& shape = layout.shape();
+    auto meta = Napi::Array::New(env), columns = Napi::Array::New(env);
+    for (uint32_t slot = 0; slot < shape.depth; ++slot) {
+      meta.Set(slot, Napi::Number::New(env, static_cast<double>(layout.meta(slot))));
+      auto of_slot = Napi::Array::New(env);
+      for (uint32_t c = 0; c < shape.column_bytes.size(); ++c)
+        of_slot.Set(c, Napi::Number::New(env, static_cast<double>(layout.column(slot, c))));
+      columns.Set(slot, of_slot);
+    }
+    auto js = Napi::Object::New(env);
+    js.Set("bytes", Napi::Number::New(env, static_cast<double>(layout.bytes())));
+    js.Set("maxRows", Napi::Number::New(env, shape.max_rows));
+    js.Set("meta", meta);
+    js.Set("columns", columns);
+    return js;
+  };
+  auto js = Napi::Object::New(env);
+  js.Set("header", Napi::Number::New(env, static_cast<double>(kArenaHeaderBytes)));
+  js.Set("dispatch", describe(core_->dispatch));
+  js.Set("reply", describe(core_->reply));
+  return js;
+}
+
+Napi::Value EndpointObject::peer_state(const Napi::CallbackInfo& info) {
+  const size_t peer = arg_u32(info, 0);
+  return code(info, peer < core_->endpoint->peers() ? core_->endpoint->peer_state(peer) : Code::invalid_argument);
+}
+
+Napi::Function EndpointObject::define(Napi::Env env) {
+  return DefineClass(env, "Endpoint",
+                     {InstanceMethod("connect", &EndpointObject::connect),
+                      InstanceMethod("abortConnect", &EndpointObject::abort_connect),
+                      InstanceMethod("close", &EndpointObject::close),
+                      InstanceMethod("arena", &EndpointObject::arena),
+                      InstanceMethod("heapOffset", &EndpointObject::heap_offset),
+                      InstanceMethod("inbound", &EndpointObject::inbound),
+                      InstanceMethod("layout", &EndpointObject::layout),
+                      InstanceMethod("peerState", &EndpointObject::peer_state)});
+}
+
+void init_endpoint(Napi::Env env, Napi::Object exports) { exports.Set("Endpoint", EndpointObject::define(env)); }
+
+}  // namespace weft::binding

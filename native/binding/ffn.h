@@ -1,0 +1,172 @@
+#pragma once
+
+#include "exchange/ffn.h"
+
+#include "binding/addon.h"
+#include "binding/completions.h"
+#include "binding/convert.h"
+#include "binding/endpoint.h"
+
+namespace weft::binding {
+
+// new Ffn(endpoint, onCollected(0, code, blamedMember))
+class FfnObject : public Napi::ObjectWrap<FfnObject> {
+ public:
+  static Napi::Function define(Napi::Env env) {
+    return DefineClass(env, "Ffn",
+                       {InstanceMethod("partMemory", &FfnObject::part_memory),
+                        InstanceMethod("report", &FfnObject::report),
+                        InstanceMethod("collectSync", &FfnObject::collect_sync),
+                        InstanceMethod("collectStart", &FfnObject::collect_start),
+                        InstanceMethod("collectCancel", &FfnObject::collect_cancel),
+                        InstanceMethod("collectDone", &FfnObject::collect_done),
+                        InstanceMethod("blamed", &FfnObject::blamed),
+                        InstanceMethod("available", &FfnObject::available),
+                        InstanceMethod("select", &FfnObject::select),
+                        InstanceMethod("reply", &FfnObject::reply)});
+  }
+
+  explicit FfnObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<FfnObject>(info) {
+    info.This().As<Napi::Object>().TypeTag(&kFfnTag);
+    EndpointObject* endpoint = EndpointObject::from(info[0]);
+    if (endpoint == nullptr) return;
+    core_ = endpoint->core();
+    std::vector<size_t> peers(core_->config.attention);
+    for (size_t i = 0; i < peers.size(); ++i) peers[i] = i;
+    side_ = std::make_shared<FfnSide>(*core_->endpoint, core_->config, core_->rank, std::move(peers));
+    completions_ = std::make_unique<Completions>(info.Env(), info[1].As<Napi::Function>());
+    exit_ = std::make_unique<ExitGuard>(info.Env(), core_);
+    report_ = std::make_shared<std::vector<double>>(1 + kReportWords * core_->config.attention);
+  }
+  ~FfnObject() override {
+    if (core_) core_->endpoint->close();
+  }
+
+  static FfnObject* from(Napi::Value value) {
+    if (value.IsObject() && value.As<Napi::Object>().CheckTypeTag(&kFfnTag))
+      return Unwrap(value.As<Napi::Object>());
+    Napi::TypeError::New(value.Env(), "not a Ffn").ThrowAsJavaScriptException();
+    return nullptr;
+  }
+  FfnSide& side() { return *side_; }
+  const Core& core() const { return *core_; }
+
+ private:
+  // Words of the report per part: rank, generation, rows, taken, tag, metaBytes, selections (-1: not made yet).
+  static constexpr size_t kReportWords = 7;
+
+  // The index arrays of a part, valid while it is open: partMemory(attention, slot) -> ArrayBuffer[5]
+  // (tokenOf, rowOf, selection rows, experts, ks).
+  Napi::Value part_memory(const Napi::CallbackInfo& info) {
+    Part& part = side_->part(arg_u32(info, 0), arg_u32(info, 1));
+    auto out = Napi::Array::New(info.Env());
+    uint32_t n = 0;
+    const auto add = [&](auto& array) {
+      out.Set(n++, array.empty() ? Napi::ArrayBuffer::New(info.Env(), 0)
+                                 : view(info.Env(), array.data(), array.size() * sizeof array[0], side_));
+    };
+    add(part.token_of);
+    add(part.row_of);
+    add(part.selections.row);
+    add(part.selections.expert);
+    add(part.selections.k);
+    return out;
+  }
+
+  // The memory that a successful collect describes its parts in: [count, then kReportWords for each].
+  Napi::Value report(const Napi::CallbackInfo& info) {
+    return view(info.Env(), report_->data(), report_->size() * sizeof(double), report_);
+  }
+
+  void write_report() {
+    double* word = report_->data();
+    *word++ = static_cast<double>(side_->collect().ranks().size());
+    for (const uint32_t rank : side_->collect().ranks()) {
+      const uint64_t g = side_->collected(rank);
+      const Part& part = side_->part(rank, g);
+      *word++ = rank;
+      *word++ = static_cast<double>(g);
+      *word++ = part.view.rows;
+      *word++ = part.view.taken;
+      *word++ = part.view.tag;
+      *word++ = part.view.meta_bytes;
+      *word++ = part.selected ? static_cast<double>(part.selections.count) : -1;
+    }
+  }
+
+  // (gather, count, withinMs, streamed, skipLost, deadlineMs)
+  Collect& aim(const Napi::CallbackInfo& info) {
+    Collect& collect = side_->collect();
+    collect.aim(static_cast<Gather>(arg_u32(info, 0)), arg_u32(info, 1), static_cast<int64_t>(arg_f64(info, 2) * 1e6),
+                info[3].ToBoolean(), info[4].ToBoolean());
+    collect.rearm(deadline_after_ms(arg_f64(info, 5)));
+    return collect;
+  }
+
+  // ..., cancelFlag?)
+  Napi::Value collect_sync(const Napi::CallbackInfo& info) {
+    if (collecting_) return code(info, Code::state);
+    const Code outcome = core_->endpoint->wait(aim(info), cancel_flag(info, 6));
+    if (outcome == Code::ok) write_report();
+    return code(info, outcome);
+  }
+
+  Napi::Value collect_start(const Napi::CallbackInfo& info) {
+    if (collecting_) return code(info, Code::state);
+    Collect& collect = aim(info);
+    const Code outcome = collect.step();
+    if (outcome == Code::ok) write_report();
+    if (outcome != Code::again) return code(info, outcome);
+    collect.on_end_context = this;
+    collect.on_end = [](void* self, Operation& operation, Code ended) {
+      static_cast<FfnObject*>(self)->completions_->post(0, ended, operation.blamed);
+    };
+    completions_->expect();
+    collecting_ = true;
+    if (core_->endpoint->submit(collect)) return code(info, Code::again);
+    completions_->withdraw();
+    collecting_ = false;
+    return code(info, core_->endpoint->closed() ? Code::closed : Code::slot_busy);
+  }
+  // In onCollected: collectDone(code)
+  void collect_done(const Napi::CallbackInfo& info) {
+    collecting_ = false;
+    if (static_cast<Code>(arg_u32(info, 0)) == Code::ok) write_report();
+  }
+  void collect_cancel(const Napi::CallbackInfo&) {
+    side_->collect().cancel();
+    core_->endpoint->nudge();
+  }
+  Napi::Value blamed(const Napi::CallbackInfo& info) {
+    return Napi::Number::New(info.Env(), side_->collect().blamed);
+  }
+
+  bool open(const Napi::CallbackInfo& info) {
+    if (arg_u32(info, 0) >= core_->config.attention) return false;
+    const Part& part = side_->part(arg_u32(info, 0), generation(info, 1));
+    return part.open.load(std::memory_order_acquire) && part.view.generation == generation(info, 1);
+  }
+  Napi::Value available(const Napi::CallbackInfo& info) {
+    return Napi::Number::New(info.Env(), open(info) ? side_->available(arg_u32(info, 0), generation(info, 1)) : 0);
+  }
+  // The number of selections, or a negative Code.
+  Napi::Value select(const Napi::CallbackInfo& info) {
+    const Code code = open(info) ? side_->select(arg_u32(info, 0), generation(info, 1)) : Code::state;
+    if (code != Code::ok) return Napi::Number::New(info.Env(), -static_cast<int>(code));
+    return Napi::Number::New(info.Env(), side_->part(arg_u32(info, 0), generation(info, 1)).selections.count);
+  }
+  // reply(attention, generation, rows, finalRows)
+  Napi::Value reply(const Napi::CallbackInfo& info) {
+    if (!open(info)) return code(info, core_->endpoint->closed() ? Code::closed : Code::state);
+    return code(info, side_->reply(arg_u32(info, 0), generation(info, 1), arg_u32(info, 2), arg_u32(info, 3)));
+  }
+
+  std::shared_ptr<Core> core_;
+  std::unique_ptr<Completions> completions_;
+  std::unique_ptr<ExitGuard> exit_;
+  std::shared_ptr<FfnSide> side_;
+  std::shared_ptr<std::vector<double>> report_;
+  bool collecting_ = false;
+};
+
+}  // namespace weft::binding

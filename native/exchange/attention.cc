@@ -1,0 +1,108 @@
+#include "exchange/attention.h"
+
+namespace weft {
+
+AttentionSide::AttentionSide(Endpoint& endpoint, const ExchangeConfig& config, std::vector<size_t> ffn_peers)
+    : endpoint_(endpoint),
+      config_(config),
+      columns_(dispatch_columns(config)),
+      publisher_(endpoint, dispatch_layout(config), 0, publication_offset(dispatch_layout(config), 0), ffn_peers),
+      lists_(config.ffn) {
+  const auto layout = reply_layout(config);
+
+  for (const size_t peer : ffn_peers) replies_.emplace_back(endpoint, peer, 0, layout, 0);
+  rounds_.reserve(config.depth);
+  for (uint32_t slot = 0; slot < config.depth; ++slot) {
+    rounds_.emplace_back(config_);
+    rounds_.back().combine = std::make_unique<Combine>(*this, slot);
+  }
+}
+
+bool AttentionSide::holds(uint64_t generation) const {
+  return rounds_[layout().slot_of(generation)].generation == generation;
+}
+
+// Nobody reads the slot's dispatch rows any more: each rank has replied, which it does last, or can't read (its
+// process is gone, or applies to its own memory only what we send).
+bool AttentionSide::quiesced(const Round& round) const {
+  for (const Subscriber& reply : replies_) {
+    if (reply.peer_state() != Code::ok) continue;
+    RoundView view;
+    if (reply.look(round.generation, view) != Code::ok || view.final_rows != view.rows) return false;
+  }
+  return true;
+}
+
+Code AttentionSide::claim(uint64_t& generation) {
+  if (endpoint_.closed()) return Code::closed;
+  Round& round = rounds_[layout().slot_of(last_ + 1)];
+  if (round.phase == SlotPhase::failed && quiesced(round)) round.phase = SlotPhase::free;
+  if (round.phase != SlotPhase::free) return Code::slot_busy;
+  // Publishing generation g is our word that replies to g - depth are no longer read.
+  if (round.generation != 0)
+    for (const Subscriber& reply : replies_) reply.release(round.generation);
+  generation = ++last_;
+  round.generation = generation;
+  round.phase = SlotPhase::claimed;
+  return Code::ok;
+}
+
+Code AttentionSide::unclaim(uint64_t generation) {
+  if (!holds(generation) || phase(generation) != SlotPhase::claimed || generation != last_) return Code::state;
+  Round& round = rounds_[layout().slot_of(generation)];
+  // The number was never seen by anybody, so it is used again.
+  --last_;
+  round.phase = SlotPhase::free;
+  round.generation = last_ + 1 > config_.depth ? generation - config_.depth : 0;
+  return Code::ok;
+}
+
+Code AttentionSide::publish(uint64_t generation, uint32_t rows, uint32_t final_rows, uint32_t tag,
+                            uint16_t meta_bytes) {
+  if (endpoint_.closed()) return Code::closed;
+  if (rows > config_.max_tokens || final_rows > rows) return Code::too_many_rows;
+  if (meta_bytes > config_.meta_capacity) return Code::invalid_argument;
+  if (!holds(generation)) return Code::state;
+  Round& round = rounds_[layout().slot_of(generation)];
+  if (round.phase == SlotPhase::claimed) {
+    round.rows = rows;
+    round.terms = config_.routed || config_.combine == CombineKind::weighted;
+    if (config_.experts > 0 && round.terms) {
+      for (uint32_t r = 0; r < config_.ffn && config_.routed; ++r) lists_[r] = publisher_.list(generation, r).rows;
+      const auto* experts = reinterpret_cast<const int32_t*>(publisher_.column(generation, columns_.experts));
+      const auto* weights = reinterpret_cast<const float*>(publisher_.column(generation, columns_.weights));
+      if (const Code code = round.plan.make(config_, rows, experts, weights, config_.routed ? lists_.data() : nullptr);
+          code != Code::ok)
+        return code;
+      for (uint32_t r = 0; r < config_.ffn && config_.routed; ++r)
+        publisher_.list(generation, r).count = round.plan.taken[r];
+    } else {
+      for (uint32_t r = 0; r < config_.ffn; ++r) round.plan.taken[r] = round.plan.reply_rows[r] = rows;
+    }
+    publisher_.begin(generation, rows, tag, meta_bytes, config_.routed);
+    round.phase = SlotPhase::begun;
+  } else if (round.phase != SlotPhase::begun || rows != round.rows) {
+    return Code::state;
+  }
+  publisher_.advance(generation, final_rows);
+  return Code::ok;
+}
+
+void AttentionSide::finish(uint64_t generation, Code outcome) {
+  Round& round = rounds_[layout().slot_of(generation)];
+  if (round.generation != generation || round.phase != SlotPhase::begun) return;
+  if (outcome == Code::ok && quiesced(round))
+    round.phase = SlotPhase::free;
+  else if (outcome != Code::deadline && outcome != Code::aborted)  // those may be waited for again
+    round.phase = SlotPhase::failed;
+}
+
+Code AttentionSide::abandon(uint64_t generation) {
+  if (!holds(generation)) return Code::state;
+  Round& round = rounds_[layout().slot_of(generation)];
+  if (round.phase == SlotPhase::claimed) return unclaim(generation);
+  if (round.phase == SlotPhase::begun) round.phase = SlotPhase::failed;
+  return Code::ok;
+}
+
+}  // namespace weft

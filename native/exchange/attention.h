@@ -1,0 +1,126 @@
+// The attention side of an exchange: claim a slot, publish rows, combine what comes back.
+//
+// A slot's life:  free -> claimed -> published -> (combined) -> free
+//                                        \-> failed -> (quiesced: every rank that may still read has replied or is
+//                                                       gone) -> free
+#pragma once
+
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "exchange/config.h"
+#include "exchange/publisher.h"
+#include "exchange/routing.h"
+#include "exchange/subscriber.h"
+
+namespace weft {
+
+enum class SlotPhase : uint8_t { free, claimed, begun, failed };
+
+class AttentionSide;
+
+// Waits for one round's replies and reduces them into the output, row by row as they become final.
+class Combine : public Operation {
+ public:
+  Combine(AttentionSide& side, uint32_t slot);
+
+  Code step() override;
+  bool moved() override { return std::exchange(moved_, false); }
+
+  // Where the result goes: [rows, hidden] of bf16 or fp32; unused for combine 'none'.
+  void aim(void* out, bool out_is_f32, bool skip_lost);
+  uint64_t generation() const;
+  uint32_t done_rows() const { return done_; }
+  bool complete(uint32_t rank) const { return replies_[rank].complete(); }
+  uint32_t reply_rows(uint32_t rank) const { return replies_[rank].rows; }
+
+ private:
+  struct Reply {
+    bool seen = false;
+    uint32_t rows = 0;
+    uint32_t final_rows = 0;
+    const std::byte* data = nullptr;
+    bool complete() const { return seen && final_rows == rows; }
+  };
+
+  Code look(uint32_t rank);
+  Code give_up(uint32_t rank, Code why);
+  void reduce_blocks(uint32_t until);
+  void reduce_token(uint32_t token);
+  bool token_ready(uint32_t token) const;
+  void write_sum(const uint16_t* const* inputs, size_t n, size_t elements, size_t at);
+
+  AttentionSide& side_;
+  uint32_t slot_;
+  void* out_ = nullptr;
+  bool out_is_f32_ = false;
+  bool skip_lost_ = false;
+  bool moved_ = false;
+  uint32_t done_ = 0;  // tokens reduced so far
+  std::vector<Reply> replies_;
+  std::vector<bool> missing_;
+  std::vector<const uint16_t*> inputs_;
+  std::vector<float> weights_;
+};
+
+class AttentionSide {
+ public:
+  // ffn_peers[r]: the link of ffn rank r.
+  AttentionSide(Endpoint& endpoint, const ExchangeConfig& config, std::vector<size_t> ffn_peers);
+
+  const ExchangeConfig& config() const { return config_; }
+  const Publisher& publisher() const { return publisher_; }
+  Endpoint& endpoint() { return endpoint_; }
+
+  // The next generation, whose slot is ours to fill until publish(). `slot_busy`: depth rounds are in flight;
+  // combine (or abandon) the oldest first.
+  Code claim(uint64_t& generation);
+  // Makes a claimed slot free again; nothing was published.
+  Code unclaim(uint64_t generation);
+  // Publishes the claimed slot: rows below `final_rows` are final. Called again with more rows for a streamed round.
+  Code publish(uint64_t generation, uint32_t rows, uint32_t final_rows, uint32_t tag, uint16_t meta_bytes);
+  uint32_t bad_token(uint64_t generation) const { return plan(generation).bad_token; }
+
+  // The operation to wait for; its step() ends with ok when the result is complete. Then call finish().
+  Combine& combine(uint64_t generation) { return *rounds_[layout().slot_of(generation)].combine; }
+  // The reply of a rank, in place; its rows are final when the combine says so.
+  const std::byte* reply_column(uint32_t rank, uint64_t generation) const {
+    return replies_[rank].column(generation, 0);
+  }
+  // After the combine ended: the slot is free (ok), or failed until it is quiesced.
+  void finish(uint64_t generation, Code outcome);
+  // The round's results are not wanted (any more); its slot comes back by itself when it is quiesced.
+  Code abandon(uint64_t generation);
+
+  bool holds(uint64_t generation) const;
+  uint32_t rows(uint64_t generation) const { return rounds_[layout().slot_of(generation)].rows; }
+  SlotPhase phase(uint64_t generation) const { return rounds_[layout().slot_of(generation)].phase; }
+  const CombinePlan& plan(uint64_t generation) const { return rounds_[layout().slot_of(generation)].plan; }
+
+ private:
+  friend class Combine;
+  struct Round {
+    explicit Round(const ExchangeConfig& config) : plan(config) {}
+    SlotPhase phase = SlotPhase::free;
+    uint64_t generation = 0;
+    uint32_t rows = 0;
+    bool terms = false;  // results are put together by plan.terms, not rank by rank
+    CombinePlan plan;
+    std::unique_ptr<Combine> combine;
+  };
+
+  const wire::PublicationLayout& layout() const { return publisher_.layout(); }
+  bool quiesced(const Round& round) const;
+
+  Endpoint& endpoint_;
+  ExchangeConfig config_;
+  DispatchColumns columns_;
+  Publisher publisher_;
+  std::vector<Subscriber> replies_;  // [ffn]
+  std::vector<Round> rounds_;        // [depth]
+  std::vector<uint32_t*> lists_;     // [ffn], scratch
+  uint64_t last_ = 0;
+};
+
+}  // namespace weft

@@ -1,0 +1,91 @@
+#include "exchange/ffn.h"
+
+#include <algorithm>
+#include <numeric>
+
+namespace weft {
+
+FfnSide::FfnSide(Endpoint& endpoint, const ExchangeConfig& config, uint32_t rank, std::vector<size_t> attention_peers)
+    : endpoint_(endpoint), config_(config), columns_(dispatch_columns(config)), rank_(rank), collect_(*this) {
+  const auto rounds = dispatch_layout(config);
+  const auto replies = reply_layout(config);
+  for (uint32_t a = 0; a < config.attention; ++a) {
+    const size_t peer = attention_peers[a];
+    Source source{Subscriber(endpoint, peer, 0, rounds, static_cast<uint16_t>(rank)),
+                  std::make_unique<Publisher>(endpoint, replies, static_cast<uint16_t>(a),
+                                              publication_offset(replies, a), std::vector<size_t>{peer}),
+                  {}};
+    for (uint32_t slot = 0; slot < config.depth; ++slot) source.parts.emplace_back(config_);
+    sources_.push_back(std::move(source));
+  }
+}
+
+Code FfnSide::open(Source& source, uint32_t attention, const RoundView& view) {
+  Part& part = source.parts[view.generation % config_.depth];
+  part.view = view;
+  part.selected = false;
+  part.begun = false;
+  part.published = 0;
+  if (view.routed) {
+    if (const Code code = source.rounds.copy_list(view, part.token_of.data()); code != Code::ok) return code;
+  } else {
+    std::iota(part.token_of.begin(), part.token_of.begin() + view.taken, 0);
+  }
+  if (view.routed && source.rounds.packs_rows())
+    std::iota(part.row_of.begin(), part.row_of.begin() + view.taken, 0);
+  else
+    std::copy_n(part.token_of.begin(), view.taken, part.row_of.begin());
+  part.reply_rows = view.taken;
+  source.next = view.generation + 1;
+  if (config_.combine == CombineKind::weighted && view.final_rows == view.rows) select(attention, view.generation);
+  part.open.store(true, std::memory_order_release);
+  return Code::ok;
+}
+
+uint32_t FfnSide::available(uint32_t attention, uint64_t generation) {
+  Part& part = this->part(attention, generation);
+  if (part.view.final_rows < part.view.rows)
+    part.view.final_rows = std::min(part.view.rows, sources_[attention].rounds.final_rows(generation));
+  const auto end = part.token_of.begin() + part.view.taken;
+  return static_cast<uint32_t>(std::lower_bound(part.token_of.begin(), end, part.view.final_rows) -
+                               part.token_of.begin());
+}
+
+Code FfnSide::select(uint32_t attention, uint64_t generation) {
+  Part& part = this->part(attention, generation);
+  if (part.selected) return Code::ok;
+  if (columns_.experts == kNoColumn) return Code::state;
+  if (available(attention, generation) < part.view.taken) return Code::again;
+  const auto* experts =
+      reinterpret_cast<const int32_t*>(sources_[attention].rounds.column(generation, columns_.experts));
+  part.selections.make(config_, rank_, part.view.taken, part.row_of.data(), experts);
+  if (config_.combine == CombineKind::weighted) part.reply_rows = part.selections.count;
+  part.selected = true;
+  return Code::ok;
+}
+
+Code FfnSide::reply(uint32_t attention, uint64_t generation, uint32_t rows, uint32_t final_rows) {
+  if (endpoint_.closed()) return Code::closed;
+  Source& source = sources_[attention];
+  Part& part = this->part(attention, generation);
+  if (!part.open || part.view.generation != generation) return Code::state;
+  if (config_.combine == CombineKind::weighted && !part.selected) return Code::state;
+  const bool any_number = config_.combine == CombineKind::none;
+  const uint32_t capacity = source.replies->layout().shape().max_rows;
+  if ((any_number ? rows > capacity : rows != part.reply_rows) || final_rows > rows || final_rows < part.published)
+    return Code::too_many_rows;
+  // A reply says that the round's rows are no longer needed, so they must all have come.
+  if (final_rows == rows && available(attention, generation) < part.view.taken) return Code::again;
+  if (!part.begun) source.replies->begin(generation, rows, part.view.tag, 0, false);
+  part.begun = true;
+  part.published = final_rows;
+  if (final_rows == rows) {
+    part.open.store(false, std::memory_order_release);
+    // Before the reply is visible: the attention rank may publish into the slot at once.
+    source.rounds.release(generation);
+  }
+  source.replies->advance(generation, final_rows);
+  return Code::ok;
+}
+
+}  // namespace weft

@@ -1,0 +1,105 @@
+// The ffn side of an exchange: collect rounds from attention ranks, write outputs in place, reply.
+#pragma once
+
+#include <atomic>
+#include <deque>
+#include <memory>
+#include <vector>
+
+#include "exchange/config.h"
+#include "exchange/publisher.h"
+#include "exchange/routing.h"
+#include "exchange/subscriber.h"
+
+namespace weft {
+
+// One attention rank's round at this rank, from collect to the end of the reply.
+struct Part {
+  explicit Part(const ExchangeConfig& config) : token_of(config.max_tokens), row_of(config.max_tokens), selections(config) {}
+
+  // Collected and not yet replied to. The replying thread closes it (release), the collecting one looks (acquire).
+  std::atomic<bool> open{false};
+  RoundView view;
+  std::vector<uint32_t> token_of;  // [taken] row at the source
+  std::vector<uint32_t> row_of;    // [taken] row in the column arrays here
+  Selections selections;
+  bool selected = false;     // selections are made, which needs all rows
+  uint32_t reply_rows = 0;   // rows the reply has, but for combine 'none'
+  uint32_t published = 0;    // reply rows final so far
+  bool begun = false;
+};
+
+enum class Gather : uint8_t { any = 0, all, at_least };
+
+class FfnSide;
+
+// Waits until enough attention ranks have a round ready, then opens a part for each that has.
+class Collect : public Operation {
+ public:
+  explicit Collect(FfnSide& side) : side_(side) {}
+  // at_least: `count` ranks, or whatever is there (but at least one) `within_ns` after the first was there.
+  // streamed: a round counts as ready when it is begun, not when all its rows are final.
+  void aim(Gather gather, uint32_t count, int64_t within_ns, bool streamed, bool skip_lost);
+  Code step() override;
+  int64_t wake_ns() const override;
+  // Attention ranks whose parts were opened, ascending from a rotating start, so that none is always first.
+  const std::vector<uint32_t>& ranks() const { return ranks_; }
+
+ private:
+  FfnSide& side_;
+  Gather gather_ = Gather::any;
+  uint32_t count_ = 1;
+  int64_t within_ns_ = 0;
+  int64_t first_seen_ns_ = 0;
+  bool streamed_ = false;
+  bool skip_lost_ = false;
+  std::vector<uint32_t> ranks_;
+};
+
+class FfnSide {
+ public:
+  // attention_peers[r]: the link of attention rank r. `rank` is our own, among the ffn ranks.
+  FfnSide(Endpoint& endpoint, const ExchangeConfig& config, uint32_t rank, std::vector<size_t> attention_peers);
+
+  const ExchangeConfig& config() const { return config_; }
+  Endpoint& endpoint() { return endpoint_; }
+  Collect& collect() { return collect_; }
+
+  Part& part(uint32_t attention, uint64_t generation) {
+    return sources_[attention].parts[generation % config_.depth];
+  }
+  // The generation that was collected last from an attention rank.
+  uint64_t collected(uint32_t attention) const { return sources_[attention].next - 1; }
+  const Subscriber& subscriber(uint32_t attention) const { return sources_[attention].rounds; }
+  const Publisher& publisher(uint32_t attention) const { return *sources_[attention].replies; }
+
+  // Taken rows that are final by now; grows to part.view.taken.
+  uint32_t available(uint32_t attention, uint64_t generation);
+  // Makes part.selections; `again` while rows are missing.
+  Code select(uint32_t attention, uint64_t generation);
+  // Reply rows below `final_rows` are final. `rows` is the reply's size. All rows final ends the part: its slot
+  // and its views are the attention rank's again.
+  Code reply(uint32_t attention, uint64_t generation, uint32_t rows, uint32_t final_rows);
+
+ private:
+  friend class Collect;
+  struct Source {
+    Subscriber rounds;
+    std::unique_ptr<Publisher> replies;
+    std::deque<Part> parts;  // [depth]
+    uint64_t next = 1;        // generation to collect
+    bool told = false;        // its loss was reported
+  };
+
+  Code open(Source& source, uint32_t attention, const RoundView& view);
+
+  Endpoint& endpoint_;
+  ExchangeConfig config_;
+  DispatchColumns columns_;
+  uint32_t rank_;
+  std::vector<Source> sources_;
+  uint32_t start_ = 0;  // the rotating start
+  Collect collect_;
+};
+
+}  // namespace weft

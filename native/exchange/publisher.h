@@ -1,0 +1,38 @@
+// The writing half of a row exchange: publish rows once, describe who takes which.
+#pragma once
+
+#include <vector>
+
+#include "transport/endpoint.h"
+#include "wire/publication.h"
+
+namespace weft {
+
+class Publisher {
+ public:
+  // `destinations[d]` is the link (by number) of destination d.
+  Publisher(Endpoint& endpoint, wire::PublicationLayout layout, uint16_t number, size_t offset,
+            std::vector<size_t> destinations);
+
+  const wire::PublicationLayout& layout() const { return layout_; }
+  std::byte* column(uint64_t generation, uint32_t c) const { return base_ + layout_.column(layout_.slot_of(generation), c); }
+  wire::RowList& list(uint64_t generation, uint32_t destination) const {
+    return layout_.list_of(base_, layout_.slot_of(generation), destination);
+  }
+
+  // Describes the round; nothing is visible before the first advance(). The caller has seen every destination
+  // release generation - depth.
+  void begin(uint64_t generation, uint32_t rows, uint32_t tag, uint16_t meta_bytes, bool routed);
+  // Rows below `final_rows` are final: makes them visible to every destination. Zero is allowed, and announces a
+  // streamed round; `final_rows` == rows completes it.
+  void advance(uint64_t generation, uint32_t final_rows);
+
+ private:
+  Endpoint& endpoint_;
+  wire::PublicationLayout layout_;
+  uint16_t number_;
+  std::byte* base_;
+  std::vector<size_t> destinations_;
+};
+
+}  // namespace weft

@@ -1,0 +1,43 @@
+#include "exchange/subscriber.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "wire/frame.h"
+
+namespace weft {
+
+Code Subscriber::look(uint64_t generation, RoundView& view) const {
+  const uint32_t slot = layout_.slot_of(generation);
+  const wire::SlotHead& head = layout_.head_of(base(), slot);
+  // SYNC POINT publish, the reader's half.
+  const uint64_t state = head.state.load(std::memory_order_acquire);
+  if (state < wire::state_word(generation, 0)) return Code::again;
+  if (wire::generation_of(state) != generation) return Code::protocol;  // overwrote what we have not released
+  const auto& shape = layout_.shape();
+  view.generation = generation;
+  view.rows = head.rows;
+  view.final_rows = wire::final_rows_of(state);
+  view.tag = head.tag;
+  view.meta_bytes = head.meta_bytes;
+  view.routed = (head.flags & wire::kRouted) != 0;
+  if (view.rows > shape.max_rows || view.final_rows > view.rows || view.meta_bytes > shape.meta_capacity ||
+      (view.routed && !shape.lists))
+    return Code::protocol;
+  view.taken = view.routed ? layout_.list_of(base(), slot, destination_).count : view.rows;
+  return view.taken > view.rows ? Code::protocol : Code::ok;
+}
+
+uint32_t Subscriber::final_rows(uint64_t generation) const {
+  const wire::SlotHead& head = layout_.head_of(base(), layout_.slot_of(generation));
+  const uint64_t state = head.state.load(std::memory_order_acquire);
+  return wire::generation_of(state) == generation ? wire::final_rows_of(state) : 0;
+}
+
+Code Subscriber::copy_list(const RoundView& view, uint32_t* rows) const {
+  const wire::RowList& list = layout_.list_of(base(), layout_.slot_of(view.generation), destination_);
+  std::memcpy(rows, list.rows, size_t{view.taken} * sizeof(uint32_t));
+  return wire::validate_list(rows, view.taken, view.rows);
+}
+
+}  // namespace weft

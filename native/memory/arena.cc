@@ -1,0 +1,45 @@
+#include "memory/arena.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <new>
+
+namespace weft {
+
+#ifndef F_SEAL_FUTURE_WRITE
+#define F_SEAL_FUTURE_WRITE 0x0010
+#endif
+
+Expected<std::unique_ptr<Arena>> Arena::create(size_t bytes, uint32_t member, uint64_t epoch) {
+  bytes = align_up(bytes, 4096);
+  Fd file(memfd_create("tensorweft", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  if (!file) return fail(Code::system, "memfd_create", errno);
+  if (ftruncate(file.get(), static_cast<off_t>(bytes)) != 0) return fail(Code::system, "ftruncate of the arena", errno);
+  auto mapping = Mapping::of_file(file.get(), bytes, true);
+  if (!mapping) return std::unexpected(mapping.error());
+  // Our own mapping stays writable; after this seal nobody can make another writable one. Kernels before 5.1
+  // don't know the seal, and the descriptor that peers get is read-only anyway.
+  fcntl(file.get(), F_ADD_SEALS, F_SEAL_FUTURE_WRITE);
+  if (fcntl(file.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0)
+    return fail(Code::system, "sealing the arena", errno);
+  char path[64];
+  std::snprintf(path, sizeof path, "/proc/self/fd/%d", file.get());
+  Fd read_only(open(path, O_RDONLY | O_CLOEXEC));
+  if (!read_only) return fail(Code::system, "opening the arena read-only", errno);
+
+  auto arena = std::make_unique<Arena>();
+  arena->mapping_ = std::move(*mapping);
+  arena->read_only_ = std::move(read_only);
+  auto* header = new (arena->data()) ArenaHeader{};
+  header->magic = kArenaMagic;
+  header->version = kArenaVersion;
+  header->member = member;
+  header->epoch = epoch;
+  header->bytes = bytes;
+  return arena;
+}
+
+}  // namespace weft

@@ -1,0 +1,33 @@
+#pragma once
+
+#include <cstddef>
+#include <memory>
+
+#include "core/status.h"
+
+namespace weft {
+
+// A mapped range. Whoever reads or writes the range holds a shared_ptr to it, JavaScript views included, so it
+// outlives the link or the mesh that made it.
+class Mapping {
+ public:
+  ~Mapping();
+  Mapping(const Mapping&) = delete;
+  Mapping& operator=(const Mapping&) = delete;
+
+  std::byte* data() const { return data_; }
+  size_t size() const { return size_; }
+
+  // Maps all of `fd`. A read-only mapping demands that the file can't shrink (F_SEAL_SHRINK): without the seal
+  // its owner could make our reads fault.
+  static Expected<std::shared_ptr<Mapping>> of_file(int fd, size_t bytes, bool writable);
+  // Zeroed private memory.
+  static Expected<std::shared_ptr<Mapping>> anonymous(size_t bytes);
+
+ private:
+  Mapping(std::byte* data, size_t size) : data_(data), size_(size) {}
+  std::byte* data_;
+  size_t size_;
+};
+
+}  // namespace weft

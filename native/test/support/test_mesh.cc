@@ -1,0 +1,117 @@
+#include "support/test_mesh.h"
+
+#include <unistd.h>
+
+#include <atomic>
+#include <numeric>
+#include <thread>
+
+namespace weft::test {
+
+MeshPlan::MeshPlan(std::string transport_name, const ExchangeConfig& exchange, WaitPolicy policy)
+    : transport(std::move(transport_name)),
+      config(exchange),
+      wait(policy),
+      dispatch(std::make_shared<wire::PublicationLayout>(dispatch_layout(exchange))),
+      reply(std::make_shared<wire::PublicationLayout>(reply_layout(exchange))) {
+  static std::atomic<int> serial{0};
+  key = std::to_string(getpid()) + "-" + std::to_string(serial++);
+}
+
+wire::Bytes32 MeshPlan::proof(uint32_t from, uint32_t to) {
+  wire::Bytes32 proof{};
+  proof[0] = static_cast<uint8_t>(from + 1);
+  proof[31] = static_cast<uint8_t>(to + 1);
+  return proof;
+}
+
+size_t MeshPlan::arena_bytes(uint32_t member) const {
+  return is_attention(member) ? heap_offset(*dispatch, 1) : heap_offset(*reply, config.attention);
+}
+
+EndpointOptions MeshPlan::options(uint32_t member) const {
+  EndpointOptions options;
+  options.mesh_id.fill(0x5A);
+  options.epoch = 0x1'0000'0007;  // frames carry the low half only
+  options.member = member;
+  options.config_hash.fill(0xC0);
+  options.arena_bytes = arena_bytes(member);
+  options.wait = wait;
+  return options;
+}
+
+PeerSpec MeshPlan::peer(uint32_t member, uint32_t of, const std::string& address) const {
+  PeerSpec spec;
+  spec.member = of;
+  spec.transport = transport;
+  spec.address = address;
+  spec.dial = is_attention(member);
+  spec.our_proof = proof(member, of);
+  spec.their_proof = proof(of, member);
+  if (is_attention(member))
+    spec.inbound = {{static_cast<uint16_t>(member), 0, publication_offset(*reply, member), reply.get()}};
+  else
+    spec.inbound = {
+        {0, static_cast<uint16_t>(member - config.attention), publication_offset(*dispatch, 0), dispatch.get()}};
+  return spec;
+}
+
+std::vector<PeerSpec> MeshPlan::peers(uint32_t member, const std::vector<std::string>& addresses) const {
+  std::vector<PeerSpec> specs;
+  for (uint32_t of = 0; of < members(); ++of)
+    if (is_attention(of) != is_attention(member)) specs.push_back(peer(member, of, addresses[of]));
+  return specs;
+}
+
+Expected<Rank> Rank::listen(const MeshPlan& plan, uint32_t member, std::string& address) {
+  Rank rank;
+  auto endpoint = Endpoint::create(plan.options(member));
+  if (!endpoint) return std::unexpected(endpoint.error());
+  rank.endpoint = std::move(*endpoint);
+  auto listening = rank.endpoint->listen(*find_transport(plan.transport), "127.0.0.1", plan.listen_key(member));
+  if (!listening) return std::unexpected(listening.error());
+  address = *listening;
+  return rank;
+}
+
+Expected<void> Rank::connect(const MeshPlan& plan, uint32_t member, const std::vector<std::string>& addresses,
+                             int64_t deadline, const std::atomic<bool>* cancelled) {
+  if (auto done = endpoint->connect(plan.peers(member, addresses), deadline, cancelled); !done) return done;
+  std::vector<size_t> links(endpoint->peers());
+  std::iota(links.begin(), links.end(), 0);
+  if (plan.is_attention(member))
+    attention = std::make_unique<AttentionSide>(*endpoint, plan.config, links);
+  else
+    ffn = std::make_unique<FfnSide>(*endpoint, plan.config, member - plan.config.attention, links);
+  return {};
+}
+
+Expected<std::unique_ptr<TestMesh>> TestMesh::make(const MeshPlan& plan) {
+  auto mesh = std::make_unique<TestMesh>(plan);
+  std::vector<std::string> addresses(plan.members());
+  for (uint32_t member = 0; member < plan.members(); ++member) {
+    auto rank = Rank::listen(mesh->plan, member, addresses[member]);
+    if (!rank) return std::unexpected(rank.error());
+    (plan.is_attention(member) ? mesh->attention : mesh->ffn).push_back(std::move(*rank));
+  }
+  std::vector<Expected<void>> outcomes(plan.members());
+  {
+    std::vector<std::jthread> threads;
+    for (uint32_t member = 0; member < plan.members(); ++member)
+      threads.emplace_back([&, member] {
+        Rank& rank = plan.is_attention(member) ? mesh->attention[member] : mesh->ffn[member - plan.config.attention];
+        outcomes[member] = rank.connect(mesh->plan, member, addresses, deadline_after_ms(20'000));
+      });
+  }
+  for (auto& outcome : outcomes)
+    if (!outcome) return std::unexpected(outcome.error());
+  return mesh;
+}
+
+Expected<std::unique_ptr<TestMesh>> TestMesh::make(const std::string& transport, const ExchangeConfig& config,
+                                                   WaitPolicy wait) {
+  wait.pollers = config.attention + config.ffn;
+  return make(MeshPlan(transport, config, wait));
+}
+
+}  // namespace weft::test

@@ -1,0 +1,210 @@
+// Listening, dialling and shaking hands. docs/protocol.md "Handshake".
+//   dialler            acceptor
+//   hello      ->                  the acceptor checks it, then
+//              <-      accept      (or reject, and closes)
+//   ready      ->                  each side makes its link
+// On transports that share memory, descriptors ride with `accept` and `ready`: never to a peer that is not proven.
+#include <poll.h>
+
+#include <algorithm>
+#include <list>
+#include <mutex>
+#include <thread>
+
+#include "memory/fd_passing.h"
+#include "transport/endpoint.h"
+#include "transport/socket.h"
+
+namespace weft {
+
+namespace {
+
+// A connection that has not proven itself by then is dropped, so that a silent stranger can't hold a place.
+constexpr int64_t kStrangerNs = 5'000'000'000;
+constexpr size_t kMaxStrangers = 256;
+constexpr int64_t kDialTurnNs = 100'000'000;
+
+std::span<std::byte> bytes_of(wire::Hello& hello) {
+  return std::as_writable_bytes(std::span(&hello, 1));
+}
+
+Error blame(Error error, uint32_t member) {
+  error.phase = Phase::connect;
+  error.peer = static_cast<int32_t>(member);
+  return error;
+}
+
+}  // namespace
+
+// What the threads of one connect() share.
+struct Endpoint::Handshakes {
+  std::mutex lock;
+  std::vector<bool> done;
+  size_t open = 0;
+  std::atomic<bool> stop{false};
+  std::vector<Error> errors;  // of peers that proved themselves, or that we dialled
+
+  void failed(Error error) {
+    std::lock_guard hold(lock);
+    errors.push_back(std::move(error));
+  }
+};
+
+Expected<std::string> Endpoint::listen(const Transport& transport, const std::string& host, const std::string& key) {
+  auto listener = transport.listen(host, key);
+  if (!listener) return std::unexpected(listener.error());
+  adopt(transport, std::move(listener->first));
+  return std::move(listener->second);
+}
+
+wire::Hello Endpoint::hello_to(size_t peer, wire::HelloKind kind) const {
+  wire::Hello hello;
+  hello.kind = kind;
+  hello.mesh_id = options_.mesh_id;
+  hello.epoch = options_.epoch;
+  hello.from = options_.member;
+  hello.to = specs_[peer].member;
+  hello.config_hash = options_.config_hash;
+  hello.proof = specs_[peer].our_proof;
+  const Transport* transport = find_transport(specs_[peer].transport);
+  hello.arena_bytes = transport->shares_memory() ? arena_->size() : 0;
+  seal(hello);
+  return hello;
+}
+
+wire::HelloExpectation Endpoint::expect_from(size_t peer, wire::HelloKind kind) const {
+  return {kind,           options_.mesh_id,     options_.epoch,          specs_[peer].member,
+          options_.member, options_.config_hash, specs_[peer].their_proof};
+}
+
+Expected<void> Endpoint::install(size_t peer, Session session) {
+  session.inbound = specs_[peer].inbound;
+  auto link = find_transport(specs_[peer].transport)->link({arena_.get(), &own_bell_, options_.epoch}, std::move(session));
+  if (!link) return std::unexpected(link.error());
+  std::lock_guard hold(handshakes_->lock);
+  if (handshakes_->done[peer]) return fail(Code::protocol, "connected twice");
+  handshakes_->done[peer] = true;
+  --handshakes_->open;
+  links_[peer] = std::move(*link);
+  return {};
+}
+
+Expected<void> Endpoint::greet(size_t peer, int64_t deadline) {
+  const Transport& transport = *find_transport(specs_[peer].transport);
+  Expected<Fd> socket = fail(Code::deadline, "nothing listens there");
+  do {  // in short turns, so that a failure elsewhere ends this too
+    socket = transport.dial(specs_[peer].address, std::min(deadline, now_ns() + kDialTurnNs));
+  } while (!socket && socket.error().code == Code::deadline && now_ns() < deadline && !handshakes_->stop);
+  if (!socket) return std::unexpected(socket.error());
+  if (auto known = transport.check_peer(socket->get()); !known) return known;
+  wire::Hello hello = hello_to(peer, wire::HelloKind::hello);
+  if (auto sent = send_with_fds(socket->get(), bytes_of(hello), {}, deadline); !sent) return sent;
+  Session session;
+  if (auto got = recv_with_fds(socket->get(), bytes_of(session.hello), session.fds, deadline); !got) return got;
+  if (validate_shape(session.hello) == Code::ok && session.hello.kind == wire::HelloKind::reject)
+    return fail(static_cast<Code>(session.hello.reason), "the peer refused the handshake");
+  if (const Code code = validate(session.hello, expect_from(peer, wire::HelloKind::accept)); code != Code::ok)
+    return fail(code, "the peer's answer to the handshake is not valid");
+  hello = hello_to(peer, wire::HelloKind::ready);
+  const Local local{arena_.get(), &own_bell_, options_.epoch};
+  if (auto sent = send_with_fds(socket->get(), bytes_of(hello), transport.descriptors(local), deadline); !sent)
+    return sent;
+  session.socket = std::move(*socket);
+  return install(peer, std::move(session));
+}
+
+void Endpoint::answer(Fd socket, const Transport& transport, int64_t deadline) {
+  if (!transport.check_peer(socket.get())) return;
+  Session session;
+  if (!recv_with_fds(socket.get(), bytes_of(session.hello), session.fds, deadline)) return;
+  if (validate_shape(session.hello) != Code::ok) return;
+  const auto spec = std::find_if(specs_.begin(), specs_.end(), [&](const PeerSpec& candidate) {
+    return !candidate.dial && candidate.member == session.hello.from && candidate.transport == transport.name();
+  });
+  Code code = Code::auth;
+  size_t peer = 0;
+  if (spec != specs_.end()) {
+    peer = static_cast<size_t>(spec - specs_.begin());
+    code = validate(session.hello, expect_from(peer, wire::HelloKind::hello));
+    std::lock_guard hold(handshakes_->lock);
+    if (code == Code::ok && handshakes_->done[peer]) code = Code::state;  // a replay of what once was valid
+  }
+  if (code != Code::ok) {
+    wire::Hello reject;
+    reject.kind = wire::HelloKind::reject;
+    reject.reason = static_cast<uint32_t>(code);
+    seal(reject);
+    (void)send_with_fds(socket.get(), bytes_of(reject), {}, deadline);
+    // Only a peer that proved itself may make our connect() fail; a stranger is merely turned away.
+    if (code == Code::config_mismatch)
+      handshakes_->failed(blame({code, {}, {}, 0, "the peer was set up with another configuration"}, spec->member));
+    return;
+  }
+  wire::Hello hello = hello_to(peer, wire::HelloKind::accept);
+  const Local local{arena_.get(), &own_bell_, options_.epoch};
+  auto done = send_with_fds(socket.get(), bytes_of(hello), transport.descriptors(local), deadline);
+  if (done) done = recv_with_fds(socket.get(), bytes_of(session.hello), session.fds, deadline);
+  if (done && validate(session.hello, expect_from(peer, wire::HelloKind::ready)) != Code::ok)
+    done = fail(Code::protocol, "the peer did not finish the handshake");
+  session.socket = std::move(socket);
+  if (done) done = install(peer, std::move(session));
+  if (!done) handshakes_->failed(blame(done.error(), spec->member));
+}
+
+Expected<void> Endpoint::accept_all(int64_t deadline, const std::atomic<bool>* cancelled) {
+  std::list<std::jthread> strangers;
+  for (;;) {
+    {
+      std::lock_guard hold(handshakes_->lock);
+      if (!handshakes_->errors.empty()) return std::unexpected(handshakes_->errors.front());
+      if (handshakes_->open == 0) return {};
+      if ((cancelled != nullptr && cancelled->load()) || closed())
+        return std::unexpected(Error{Code::aborted, Phase::connect, kNoPeer, 0, "connecting was aborted"});
+      if (now_ns() >= deadline) {
+        for (size_t i = 0; i < specs_.size(); ++i)
+          if (!handshakes_->done[i])
+            return std::unexpected(
+                blame({Code::deadline, {}, {}, 0, "the peer did not connect in time"}, specs_[i].member));
+      }
+    }
+    std::vector<pollfd> fds;
+    for (const auto& [transport, listener] : listeners_) fds.push_back({listener.get(), POLLIN, 0});
+    if (poll(fds.data(), fds.size(), 10) <= 0) continue;
+    for (size_t i = 0; i < fds.size(); ++i) {
+      if (fds[i].revents == 0 || strangers.size() >= kMaxStrangers) continue;
+      if (auto socket = accept_one(fds[i].fd))
+        strangers.emplace_back([this, i, deadline, socket = std::move(*socket)]() mutable {
+          answer(std::move(socket), *listeners_[i].first, std::min(deadline, now_ns() + kStrangerNs));
+        });
+    }
+  }
+}
+
+Expected<void> Endpoint::connect(std::vector<PeerSpec> peers, int64_t deadline, const std::atomic<bool>* cancelled) {
+  specs_ = std::move(peers);
+  links_.resize(specs_.size());
+  Handshakes handshakes;
+  handshakes.done.resize(specs_.size());
+  handshakes.open = specs_.size();
+  handshakes_ = &handshakes;
+  Expected<void> outcome;
+  {
+    std::vector<std::jthread> diallers;
+    for (size_t i = 0; i < specs_.size(); ++i) {
+      if (!specs_[i].dial) continue;
+      diallers.emplace_back([this, i, deadline] {
+        if (auto done = greet(i, deadline); !done) handshakes_->failed(blame(done.error(), specs_[i].member));
+      });
+    }
+    outcome = accept_all(deadline, cancelled);
+    handshakes.stop = true;
+  }
+  handshakes_ = nullptr;
+  listeners_.clear();
+  if (!outcome) return outcome;
+  for (const auto& link : links_) has_data_links_ |= link->needs_progress();
+  service_ = std::thread([this] { serve(); });
+  return {};
+}
+
+}  // namespace weft

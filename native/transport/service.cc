@@ -1,0 +1,108 @@
+// The service thread: what happens in a process while its own thread computes or runs the event loop.
+#include <sched.h>
+
+#include <algorithm>
+
+#include "transport/endpoint.h"
+
+namespace weft {
+
+namespace {
+// While a caller's thread waits every now and then, it moves the data itself; the service thread then looks in only
+// this often, so that the two don't fight over every arrival. After a whole tick without a wait it watches again.
+constexpr int64_t kTickNs = 1'000'000;
+}  // namespace
+
+bool Endpoint::submit(Operation& operation) {
+  if (closed()) return false;
+  for (auto& place : operations_) {
+    if (place.load(std::memory_order_relaxed) != nullptr) continue;
+    Operation* empty = nullptr;
+    submitted_.fetch_add(1, std::memory_order_seq_cst);
+    if (place.compare_exchange_strong(empty, &operation, std::memory_order_release)) {
+      own_bell_.ring();  // SYNC POINT doorbell: the service thread looks at operations_ once more before it sleeps
+      return true;
+    }
+    submitted_.fetch_sub(1, std::memory_order_relaxed);
+  }
+  return false;
+}
+
+void Endpoint::end(size_t i, Code code) {
+  Operation* operation = operations_[i].load(std::memory_order_acquire);
+  if (operation == nullptr) return;
+  operations_[i].store(nullptr, std::memory_order_relaxed);
+  submitted_.fetch_sub(1, std::memory_order_relaxed);
+  if (operation->on_end != nullptr) operation->on_end(operation->on_end_context, *operation, code);
+}
+
+// Steps every submitted operation once; true if any ended or moved.
+bool Endpoint::serve_operations() {
+  bool moved = false;
+  for (size_t i = 0; i < kMaxOperations; ++i) {
+    Operation* operation = operations_[i].load(std::memory_order_acquire);
+    if (operation == nullptr) continue;
+    Code code = operation->step();
+    if (code == Code::again) {
+      moved |= operation->moved();
+      if (operation->cancelled())
+        code = Code::aborted;
+      else if (operation->deadline() != kNever && now_ns() >= operation->deadline())
+        code = Code::deadline;
+    }
+    if (code == Code::again) continue;
+    end(i, code);
+    moved = true;
+  }
+  return moved;
+}
+
+void Endpoint::serve() {
+  Patience patience(options_.wait, cores_);
+  const auto look_for_deaths = [&] {
+    for (const auto& link : links_)
+      if (!link->needs_progress() && link->progress()) own_bell_.ring();  // a caller may wait for that peer
+  };
+  int64_t looked_ns = 0;
+  while (!closed()) {
+    const bool busy = submitted_.load(std::memory_order_acquire) > 0;
+    if (busy) {
+      const bool moved = (has_data_links_ && progress()) | serve_operations();
+      if (moved) {
+        patience.worked();
+        continue;
+      }
+      if (const int64_t now = now_ns(); now - looked_ns > kTickNs) {  // a polling thread sleeps on no descriptor
+        looked_ns = now;
+        look_for_deaths();
+      }
+      const Idle idle = patience.next();
+      if (idle == Idle::spin) cpu_pause();
+      if (idle == Idle::yield) sched_yield();
+      if (idle != Idle::park) continue;
+    }
+
+    const bool callers_turn = !busy && (caller_waits_.load() || caller_waited_.exchange(false));
+    const bool tick = has_data_links_ && callers_turn && !caller_sleeps_.load();
+    ticking_.store(tick, std::memory_order_relaxed);
+    std::atomic_thread_fence(std::memory_order_seq_cst);  // SYNC POINT ticking
+    {
+      Asleep asleep(arena_->header().parked, Bay::service);
+      const bool sleepy = !(has_data_links_ && !callers_turn && progress()) && !serve_operations() && !closed() &&
+                          (busy || submitted_.load(std::memory_order_seq_cst) == 0);
+      if (sleepy) {
+        int64_t until = tick ? now_ns() + kTickNs : kNever;
+        for (auto& place : operations_)
+          if (Operation* operation = place.load(std::memory_order_acquire))
+            until = std::min(until, operation->wake_ns());
+        sleep(Bay::service, until, !callers_turn);
+      }
+    }
+    ticking_.store(false, std::memory_order_relaxed);
+    look_for_deaths();
+    if (has_data_links_ && !caller_waits_.load()) progress();
+    patience.worked();
+  }
+}
+
+}  // namespace weft

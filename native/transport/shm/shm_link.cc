@@ -1,0 +1,61 @@
+#include "transport/shm/shm_link.h"
+
+#include <fcntl.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+
+namespace weft {
+
+namespace {
+constexpr char kGoodbye = 'g';
+}
+
+Expected<std::unique_ptr<Link>> ShmLink::create(const Local&, Session session) {
+  if (session.fds.size() != 1 + kBays) return fail(Code::protocol, "the peer did not pass its arena and doorbells");
+  size_t needed = kArenaHeaderBytes;
+  for (const Inbound& in : session.inbound) needed = std::max(needed, in.offset + in.layout->bytes());
+  if (session.hello.arena_bytes < needed) return fail(Code::protocol, "the peer's arena is too small");
+  auto mapping = Mapping::of_file(session.fds[0].get(), session.hello.arena_bytes, false);
+  if (!mapping) return std::unexpected(mapping.error());
+  const auto* header = reinterpret_cast<const ArenaHeader*>((*mapping)->data());
+  if (header->magic != kArenaMagic || header->version != kArenaVersion || header->member != session.hello.from ||
+      header->epoch != session.hello.epoch)
+    return fail(Code::protocol, "what the peer passed is not its arena of this epoch");
+
+  auto link = std::unique_ptr<ShmLink>(new ShmLink);
+  std::array<Fd, kBays> bells;
+  for (size_t i = 0; i < kBays; ++i) {
+    bells[i] = std::move(session.fds[1 + i]);
+    // Ringing must never block us, whatever the peer passed.
+    fcntl(bells[i].get(), F_SETFL, fcntl(bells[i].get(), F_GETFL) | O_NONBLOCK);
+  }
+  link->peer_ = std::move(*mapping);
+  link->doorbell_ = Doorbell(&header->parked, std::move(bells));
+  link->socket_ = std::move(session.socket);
+  link->inbound_ = std::move(session.inbound);
+  return link;
+}
+
+bool ShmLink::progress() {
+  if (state() != LinkState::up) return false;
+  char byte;
+  const ssize_t n = recv(socket_.get(), &byte, 1, MSG_DONTWAIT);
+  if (n < 0 && (errno == EAGAIN || errno == EINTR)) return false;
+  if (n <= 0)
+    set_state(LinkState::lost);
+  else
+    set_state(byte == kGoodbye ? LinkState::closed : LinkState::broken);
+  return true;
+}
+
+void ShmLink::close() {
+  if (!socket_) return;
+  if (state() == LinkState::up) {
+    send(socket_.get(), &kGoodbye, 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+    set_state(LinkState::closed);
+  }
+  socket_.reset();
+}
+
+}  // namespace weft

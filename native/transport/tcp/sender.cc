@@ -1,0 +1,163 @@
+#include "transport/tcp/sender.h"
+
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+
+namespace weft {
+
+namespace {
+
+constexpr size_t kMaxPieces = 64;
+
+// Collects pieces of memory into iovecs, leaving out the first `skip` bytes.
+class Gather {
+ public:
+  Gather(std::span<iovec> out, size_t skip) : out_(out), skip_(skip) {}
+
+  void add(const void* data, size_t bytes) {
+    if (skip_ >= bytes) {
+      skip_ -= bytes;
+      return;
+    }
+    if (full()) return;
+    out_[count_++] = {const_cast<std::byte*>(static_cast<const std::byte*>(data)) + skip_, bytes - skip_};
+    skip_ = 0;
+  }
+  bool full() const { return count_ == out_.size(); }
+  size_t count() const { return count_; }
+
+ private:
+  std::span<iovec> out_;
+  size_t skip_;
+  size_t count_ = 0;
+};
+
+}  // namespace
+
+TcpSender::TcpSender(uint32_t epoch, std::span<const Inbound> inbound) : epoch_(epoch) {
+  size_t rounds = 0;
+  for (const Inbound& in : inbound) rounds += in.layout->shape().depth;  // depth is the same in both directions
+  entries_.resize(2 * rounds + 2);
+}
+
+TcpSender::Entry& TcpSender::push() {
+  Entry& entry = at(size_++);
+  entry = Entry{};
+  pending_.store(true, std::memory_order_relaxed);
+  return entry;
+}
+
+void TcpSender::enqueue(const Outgoing& rows) {
+  for (size_t i = 0; i < size_; ++i) {
+    Entry& waiting = at(i);
+    if (waiting.sealed || waiting.rows.generation != rows.generation || waiting.rows.publication != rows.publication)
+      continue;
+    waiting.rows.to = rows.to;
+    return;
+  }
+  push().rows = rows;
+}
+
+void TcpSender::enqueue_goodbye() { push().goodbye = true; }
+
+void TcpSender::seal(Entry& entry) const {
+  wire::Frame& frame = entry.frame;
+  frame.epoch = epoch_;
+  if (entry.goodbye) {
+    frame.kind = wire::FrameKind::goodbye;
+  } else {
+    const Outgoing& rows = entry.rows;
+    const auto& layout = *rows.layout;
+    const uint32_t slot = layout.slot_of(rows.generation);
+    const wire::SlotHead& head = layout.head_of(rows.base, slot);
+    frame.generation = rows.generation;
+    frame.publication = rows.publication;
+    frame.destination = rows.destination;
+    frame.rows = head.rows;
+    frame.final_rows = rows.to;
+    frame.tag = head.tag;
+    frame.meta_bytes = head.meta_bytes;
+    if (rows.begin) frame.flags |= wire::kBegin;
+    if (head.flags & wire::kRouted) {
+      frame.flags |= wire::kRoutedFrame;
+      const wire::RowList& list = layout.list_of(rows.base, slot, rows.destination);
+      const uint32_t* end = list.rows + list.count;
+      frame.taken = list.count;
+      frame.first = static_cast<uint32_t>(std::lower_bound(list.rows, end, rows.from) - list.rows);
+      frame.count = static_cast<uint32_t>(std::lower_bound(list.rows, end, rows.to) - list.rows) - frame.first;
+    } else {
+      frame.taken = head.rows;
+      frame.first = rows.from;
+      frame.count = rows.to - rows.from;
+    }
+    frame.body_bytes = static_cast<uint32_t>(wire::body_bytes_of(frame, layout));
+  }
+  wire::seal(frame);
+  entry.frame_bytes = sizeof frame + frame.body_bytes;
+  entry.sealed = true;
+}
+
+size_t TcpSender::gather(const Entry& entry, std::span<iovec> out) const {
+  Gather pieces(out, entry.sent);
+  const wire::Frame& frame = entry.frame;
+  pieces.add(&frame, sizeof frame);
+  if (entry.goodbye) return pieces.count();
+  const auto& layout = *entry.rows.layout;
+  const std::byte* base = entry.rows.base;
+  const uint32_t slot = layout.slot_of(frame.generation);
+  const bool routed = (frame.flags & wire::kRoutedFrame) != 0;
+  const uint32_t* list = routed ? layout.list_of(base, slot, frame.destination).rows : nullptr;
+  if (frame.flags & wire::kBegin) {
+    if (routed) pieces.add(list, size_t{frame.taken} * sizeof(uint32_t));
+    pieces.add(base + layout.meta(slot), frame.meta_bytes);
+  }
+  const auto& column_bytes = layout.shape().column_bytes;
+  const uint32_t end = frame.first + frame.count;
+  for (uint32_t c = 0; c < column_bytes.size() && !pieces.full(); ++c) {
+    const std::byte* column = base + layout.column(slot, c);
+    const size_t row_bytes = column_bytes[c];
+    if (!routed) {
+      pieces.add(column + frame.first * row_bytes, frame.count * row_bytes);
+      continue;
+    }
+    for (uint32_t i = frame.first; i < end && !pieces.full();) {
+      uint32_t run = i + 1;
+      while (run < end && list[run] == list[run - 1] + 1) ++run;
+      pieces.add(column + list[i] * row_bytes, (run - i) * row_bytes);
+      i = run;
+    }
+  }
+  return pieces.count();
+}
+
+bool TcpSender::flush(int socket) {
+  bool moved = false;
+  std::array<iovec, kMaxPieces> pieces;
+  while (size_ > 0 && !failed_) {
+    Entry& entry = at(0);
+    if (!entry.sealed) seal(entry);
+    msghdr message{};
+    message.msg_iov = pieces.data();
+    message.msg_iovlen = gather(entry, pieces);
+    const ssize_t n = sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (n < 0) {
+      if (errno == EINTR) continue;
+      if (errno == EAGAIN || errno == EWOULDBLOCK) return moved;
+      failed_ = true;
+      size_ = 0;
+      break;
+    }
+    moved = true;
+    entry.sent += static_cast<size_t>(n);
+    if (entry.sent < entry.frame_bytes) continue;
+    head_ = (head_ + 1) % entries_.size();
+    --size_;
+  }
+  pending_.store(false, std::memory_order_relaxed);
+  return moved;
+}
+
+}  // namespace weft

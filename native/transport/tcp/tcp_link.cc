@@ -1,0 +1,93 @@
+#include "transport/tcp/tcp_link.h"
+
+#include <poll.h>
+#include <sys/socket.h>
+
+#include "core/clock.h"
+
+namespace weft {
+
+namespace {
+// How long close() tries to get rid of bytes that wait for room in the socket.
+constexpr int64_t kFlushNs = 200'000'000;
+}  // namespace
+
+Expected<std::unique_ptr<Link>> TcpLink::create(const Local& local, Session session) {
+  size_t bytes = 4096;
+  for (Inbound& in : session.inbound) {
+    in.offset = bytes;  // in the mirror; the peer's arena isn't visible here
+    bytes += in.layout->bytes();
+  }
+  auto memory = Mapping::anonymous(bytes);
+  if (!memory) return std::unexpected(memory.error());
+  return std::unique_ptr<Link>(new TcpLink(local, std::move(session), std::move(*memory)));
+}
+
+TcpLink::TcpLink(const Local& local, Session session, std::shared_ptr<Mapping> memory)
+    : socket_(std::move(session.socket)),
+      sender_(static_cast<uint32_t>(local.epoch), session.inbound),
+      receiver_(static_cast<uint32_t>(local.epoch), std::move(session.inbound), std::move(memory)),
+      doorbell_(local.doorbell) {}
+
+void TcpLink::publish(const Outgoing& rows) {
+  std::lock_guard hold(send_lock_);
+  if (state() != LinkState::up) return;
+  sender_.enqueue(rows);
+  sender_.flush(socket_.get());
+}
+
+bool TcpLink::progress() {
+  bool moved = false;
+  if (sender_.pending() && send_lock_.try_lock()) {
+    if (state() == LinkState::up) moved |= sender_.flush(socket_.get());
+    send_lock_.unlock();
+  }
+  if (!receive_lock_.try_lock()) return moved;
+  if (state() == LinkState::up) {
+    switch (receiver_.receive(socket_.get())) {
+      case Received::nothing:
+        break;
+      case Received::bytes:
+        moved = true;
+        break;
+      case Received::round:
+        moved = true;
+        doorbell_->ring();  // SYNC POINT doorbell: a thread of ours may sleep on what just became visible
+        break;
+      case Received::goodbye:
+        moved = true;
+        set_state(LinkState::closed);
+        break;
+      case Received::end:
+        moved = true;
+        set_state(LinkState::lost);
+        break;
+      case Received::nonsense:
+        moved = true;
+        set_state(LinkState::broken);
+        shutdown(socket_.get(), SHUT_RDWR);  // the peer is to know at once
+        break;
+    }
+    if (state() != LinkState::up) doorbell_->ring();
+  }
+  receive_lock_.unlock();
+  return moved;
+}
+
+void TcpLink::close() {
+  std::scoped_lock hold(send_lock_, receive_lock_);
+  if (!socket_) return;
+  if (state() == LinkState::up) {
+    const int64_t deadline = now_ns() + kFlushNs;
+    sender_.enqueue_goodbye();
+    while (!sender_.failed() && sender_.pending() && now_ns() < deadline) {
+      if (sender_.flush(socket_.get())) continue;
+      pollfd p{socket_.get(), POLLOUT, 0};
+      poll(&p, 1, 10);
+    }
+    set_state(LinkState::closed);
+  }
+  socket_.reset();
+}
+
+}  // namespace weft

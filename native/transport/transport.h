@@ -1,0 +1,107 @@
+// The contract between the row exchange and a transport. docs/transports.md walks through an implementation.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/status.h"
+#include "memory/arena.h"
+#include "memory/doorbell.h"
+#include "wire/hello.h"
+#include "wire/publication.h"
+
+namespace weft {
+
+// A publication of the peer that we read: where it lies in the peer's arena, and which destination of it we are.
+struct Inbound {
+  uint16_t publication;
+  uint16_t destination;
+  uint64_t offset;
+  const wire::PublicationLayout* layout;
+};
+
+// Rows [from, to) of a slot of ours have become final for one destination. The state word is stored already.
+struct Outgoing {
+  const wire::PublicationLayout* layout;
+  const std::byte* base;  // of the publication; its slot stays as it is until the destination released it
+  uint16_t publication;
+  uint16_t destination;
+  uint64_t generation;
+  uint32_t from, to;
+  bool begin;  // the first of the round
+};
+
+enum class LinkState : uint8_t { up, closed, lost, broken };  // broken: the peer broke the protocol
+
+// The connection to one peer. publish() and release() are for the thread that owns the exchange; progress() may be
+// called by any thread that holds the endpoint's progress lock.
+class Link {
+ public:
+  virtual ~Link() = default;
+  // The peer's i-th inbound publication, readable here: its own memory, or a mirror of it.
+  virtual const std::byte* inbound(size_t i) const = 0;
+  virtual const std::shared_ptr<Mapping>& inbound_memory() const = 0;
+  // Mirrors hold the rows that we take packed; publishers' memory holds them where they were published.
+  virtual bool packs_rows() const = 0;
+  // Makes the rows visible to the peer. Never blocks: what can't be sent now is sent by progress().
+  virtual void publish(const Outgoing& rows) = 0;
+  // We are done reading this generation of an inbound publication; its slot may be overwritten.
+  virtual void release(size_t inbound, uint64_t generation) = 0;
+  // True while bytes of ours wait for room in the transport.
+  virtual bool sending() const = 0;
+  // Data comes only through progress(); waiters must call it. Otherwise it is only called when fd() is ready.
+  virtual bool needs_progress() const = 0;
+  virtual bool progress() = 0;  // true: something moved
+  // For poll(2): readable when there is something to do, e.g. the peer's death to notice. -1: none.
+  virtual int fd() const = 0;
+  // Says goodbye (so that the peer sees `closed`, not `lost`) and stops all access to the peer's and our memory.
+  virtual void close() = 0;
+
+  LinkState state() const { return state_.load(std::memory_order_acquire); }
+
+ protected:
+  void set_state(LinkState state) { state_.store(state, std::memory_order_release); }
+
+ private:
+  std::atomic<LinkState> state_{LinkState::up};
+};
+
+// Our side, as a transport sees it.
+struct Local {
+  Arena* arena;
+  const Doorbell* doorbell;  // our own: rung when a transport makes something visible in a mirror
+  uint64_t epoch;
+};
+
+// What the handshake brought.
+struct Session {
+  Fd socket;
+  wire::Hello hello;       // the peer's
+  std::vector<Fd> fds;     // the peer's, as sent by its descriptors()
+  std::vector<Inbound> inbound;
+};
+
+class Transport {
+ public:
+  virtual ~Transport() = default;
+  virtual std::string_view name() const = 0;
+  // Why it can't be used on this machine; empty when it can. Really tries, e.g. makes an arena.
+  virtual std::string unavailable() const = 0;
+  virtual bool shares_memory() const = 0;
+  // Listens, and says under which address peers can dial. `host` matters to network transports only.
+  virtual Expected<std::pair<Fd, std::string>> listen(const std::string& host, const std::string& key) const = 0;
+  virtual Expected<Fd> dial(const std::string& address, int64_t deadline) const = 0;
+  // Checks who is at the other end, as far as the kernel can tell.
+  virtual Expected<void> check_peer(int socket) const = 0;
+  virtual std::vector<int> descriptors(const Local& local) const = 0;  // to pass to the peer
+  virtual Expected<std::unique_ptr<Link>> link(const Local& local, Session session) const = 0;
+};
+
+const Transport* find_transport(std::string_view name);
+std::span<const Transport* const> all_transports();
+
+}  // namespace weft

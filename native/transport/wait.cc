@@ -1,0 +1,90 @@
+// Blocking waits, and sleeping. docs/architecture.md "Waiting".
+#include <sched.h>
+
+#include <algorithm>
+
+#include "transport/endpoint.h"
+
+namespace weft {
+
+namespace {
+
+// A caller's cancel flag lies in memory that no doorbell knows of; while one is given, sleep is cut this short.
+constexpr int64_t kCancelPollNs = 5'000'000;
+// Spinning turns between two looks at deadline and cancellation.
+constexpr uint32_t kTurnsPerLook = 256;
+
+Code interrupted(const Operation& operation, const std::atomic<int32_t>* cancel_flag) {
+  if (operation.cancelled()) return Code::aborted;
+  if (cancel_flag != nullptr && cancel_flag->load(std::memory_order_relaxed) != 0) return Code::aborted;
+  if (operation.deadline() != kNever && now_ns() >= operation.deadline()) return Code::deadline;
+  return Code::again;
+}
+
+}  // namespace
+
+Code Endpoint::wait(Operation& operation, const std::atomic<int32_t>* cancel_flag) {
+  Code outcome = operation.step();
+  if (outcome != Code::again) return outcome;
+  if (closed()) return Code::closed;
+  caller_waits_.store(true, std::memory_order_relaxed);
+  caller_waited_.store(true, std::memory_order_relaxed);
+  Patience patience(options_.wait, cores_);
+  uint32_t turns = 0;
+  for (;;) {
+    const bool moved = (has_data_links_ && progress()) | operation.moved();
+    outcome = operation.step();
+    if (outcome != Code::again) break;
+    if (moved) {
+      patience.worked();
+      continue;
+    }
+    const Idle idle = patience.next();
+    if (idle == Idle::spin) {
+      cpu_pause();
+      if (++turns % kTurnsPerLook != 0) continue;
+    }
+    outcome = interrupted(operation, cancel_flag);
+    if (outcome != Code::again) break;
+    if (idle == Idle::yield) sched_yield();
+    if (idle != Idle::park) continue;
+
+    caller_sleeps_.store(true, std::memory_order_relaxed);
+    Asleep asleep(arena_->header().parked, Bay::caller);
+    if (has_data_links_ && progress()) continue;
+    outcome = operation.step();
+    if (outcome != Code::again) break;
+    if (operation.cancelled()) continue;
+    const int64_t poll_again = cancel_flag == nullptr ? kNever : now_ns() + kCancelPollNs;
+    sleep(Bay::caller, std::min(operation.wake_ns(), poll_again), true);
+  }
+  caller_waits_.store(false, std::memory_order_relaxed);
+  // The service thread left the data links to us for as long as we sleep on them; give them back.
+  if (caller_sleeps_.exchange(false, std::memory_order_seq_cst) && has_data_links_) nudge();
+  return outcome;
+}
+
+void Endpoint::sleep(Bay bay, int64_t until, bool data_links) {
+  // The caller's thread and the service thread each build their own list: no registration to keep in step.
+  thread_local std::vector<pollfd> fds;
+  fds.clear();
+  fds.push_back({own_bell_.fd(bay), POLLIN, 0});
+  for (const auto& link : links_) {
+    // Links that move no data tell of deaths; that is for the service thread to hear.
+    if (link->needs_progress() ? !data_links : bay != Bay::service) continue;
+    const short events = link->sending() ? POLLIN | POLLOUT : POLLIN;
+    if (const int fd = link->fd(); fd >= 0) fds.push_back({fd, events, 0});
+  }
+  timespec timeout{};
+  if (until != kNever) {
+    const int64_t left = std::max<int64_t>(0, until - now_ns());
+    timeout = {left / 1'000'000'000, left % 1'000'000'000};
+  }
+  ppoll(fds.data(), fds.size(), until == kNever ? nullptr : &timeout, nullptr);
+  if (fds[0].revents != 0) {
+    uint64_t rings;
+    [[maybe_unused]] const ssize_t n = read(fds[0].fd, &rings, sizeof rings);
+  }
+}
+
+}  // namespace weft

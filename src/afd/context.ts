@@ -1,0 +1,19 @@
+import type { PeerName } from '../errors.js';
+import type { NativeEndpoint } from '../native.js';
+import type { Heap } from '../tensor/heap.js';
+import type { ResolvedLayout } from './layout.js';
+
+/** What the sides of an exchange share with their mesh. */
+export interface ExchangeContext {
+  readonly endpoint: NativeEndpoint;
+  readonly layout: ResolvedLayout;
+  readonly attention: number;
+  readonly ffn: number;
+  readonly rank: number;
+  readonly arena: ArrayBuffer;
+  readonly heap: Heap;
+  /** Default of every wait. */
+  readonly deadlineMs: number;
+  readonly nameOf: (member: number) => PeerName;
+  readonly isClosed: () => boolean;
+}

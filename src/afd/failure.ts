@@ -1,0 +1,96 @@
+import { type PeerName, type Phase, peerText, type WeftCode, WeftError } from '../errors.js';
+import { Code, type NativeError } from '../native.js';
+
+const codes: Record<number, WeftCode> = {
+  [Code.deadline]: 'WEFT_DEADLINE',
+  [Code.aborted]: 'WEFT_ABORTED',
+  [Code.closed]: 'WEFT_CLOSED',
+  [Code.peerLost]: 'WEFT_PEER_LOST',
+  [Code.peerClosed]: 'WEFT_PEER_CLOSED',
+  [Code.configMismatch]: 'WEFT_CONFIG_MISMATCH',
+  [Code.auth]: 'WEFT_AUTH',
+  [Code.protocol]: 'WEFT_PROTOCOL',
+  [Code.invalidArgument]: 'WEFT_INVALID_ARGUMENT',
+  [Code.tooManyRows]: 'WEFT_TOO_MANY_TOKENS',
+  [Code.slotBusy]: 'WEFT_SLOT_BUSY',
+  [Code.state]: 'WEFT_STATE',
+  [Code.unavailable]: 'WEFT_UNAVAILABLE',
+  [Code.system]: 'WEFT_SYSTEM',
+};
+
+const phases: (Phase | undefined)[] = [
+  undefined,
+  'connect',
+  'claim',
+  'dispatch',
+  'collect',
+  'reply',
+  'combine',
+  'close',
+];
+
+export interface Circumstances {
+  phase: Phase;
+  peer?: PeerName | undefined;
+  /** Ranks that were waited for, for a deadline. */
+  waitingFor?: readonly PeerName[] | undefined;
+  deadlineMs?: number | undefined;
+  reason?: unknown;
+  details?: Record<string, unknown> | undefined;
+}
+
+/** The error for a native code that is not `ok`. */
+export function failure(code: Code, about: Circumstances): WeftError {
+  const { phase, waitingFor, details } = about;
+  const peer = about.peer ?? (waitingFor?.length === 1 ? waitingFor[0] : undefined);
+  return new WeftError(codes[code] ?? 'WEFT_SYSTEM', text(code, about), {
+    phase,
+    peer,
+    details: { ...(waitingFor && { waitingFor }), ...details },
+    cause: about.reason,
+  });
+}
+
+function text(code: Code, { phase, peer, waitingFor, deadlineMs }: Circumstances): string {
+  const who = peer === undefined ? 'a peer' : peerText(peer);
+  switch (code) {
+    case Code.deadline:
+      return (
+        `${phase}: no answer from ${waitingFor?.map(peerText).join(', ') || who} within ${deadlineMs} ms; ` +
+        'it may be stopped or overloaded: wait again, raise deadlineMs, or give the round up with abandon()'
+      );
+    case Code.aborted:
+      return `the ${phase} was aborted by the caller`;
+    case Code.closed:
+      return `${phase}: this mesh is closed`;
+    case Code.peerLost:
+      return `${phase}: ${who} is lost: its process or its host is gone`;
+    case Code.peerClosed:
+      return `${phase}: ${who} has left the mesh`;
+    case Code.protocol:
+      return `${phase}: ${who} broke the protocol; it is not listened to any more`;
+    case Code.slotBusy:
+      return `${phase}: too many operations are under way`;
+    case Code.state:
+      return `${phase}: the call does not fit the state of the round`;
+    default:
+      return `${phase} failed (native code ${code})`;
+  }
+}
+
+/** What a native set-up call threw, as a WeftError; other errors stay as they are. */
+export function fromNative(error: unknown, nameOf: (member: number) => PeerName): unknown {
+  const { weft, phase, peer, errno, message } = error as NativeError;
+  if (typeof weft !== 'number') return error;
+  const name = peer >= 0 ? nameOf(peer) : undefined;
+  const who = name === undefined ? '' : `${peerText(name)}: `;
+  return new WeftError(
+    codes[weft] ?? 'WEFT_SYSTEM',
+    `${who}${message}${errno > 0 ? ` (errno ${errno})` : ''}`,
+    {
+      phase: phases[phase],
+      peer: name,
+      ...(errno > 0 && { details: { errno } }),
+    },
+  );
+}

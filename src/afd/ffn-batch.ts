@@ -1,0 +1,79 @@
+import { invalidArgument, WeftError } from '../errors.js';
+import { native } from '../native.js';
+import { elementBytes, holds, type TypedArray, viewOf } from '../tensor/dtype.js';
+import type { ExchangeContext } from './context.js';
+import type { FfnPart } from './ffn-part.js';
+import { dispatchColumns, replyType } from './layout.js';
+
+/** Rounds of several attention ranks that were ready together, one part for each. */
+export class FfnBatch {
+  readonly #context: ExchangeContext;
+  readonly parts: readonly FfnPart[];
+
+  /** @internal */
+  constructor(context: ExchangeContext, parts: readonly FfnPart[]) {
+    this.#context = context;
+    this.parts = parts;
+  }
+
+  /** Taken rows of all parts. */
+  get rows(): number {
+    return this.parts.reduce((sum, part) => sum + part.rows, 0);
+  }
+
+  /**
+   * The taken rows of all parts as one contiguous array, part by part: a copy, for kernels that want one block.
+   * @param name a column; default 'hidden'
+   * @param into [at least `rows`, width], of the column's type; default a new array
+   */
+  contiguous(name = 'hidden', into?: TypedArray): TypedArray {
+    const column = dispatchColumns(this.#context.layout).find((candidate) => candidate.name === name);
+    if (column === undefined) throw invalidArgument('name', name, "a column of this mesh's rows");
+    const rowBytes = column.width * elementBytes(column.dtype);
+    const out =
+      into ?? viewOf(column.dtype, new ArrayBuffer(this.rows * rowBytes), 0, this.rows * column.width);
+    if (!holds(out, column.dtype))
+      throw new WeftError('WEFT_DTYPE', `into must be the typed array of ${column.dtype}`, {
+        phase: 'collect',
+      });
+    if (out.byteLength < this.rows * rowBytes)
+      throw invalidArgument('into', `${out.length} elements`, `at least ${this.rows * column.width}`);
+    let row = 0;
+    for (const part of this.parts) {
+      native.gather(bytes(part.column(name)), part.rowOf, rowBytes, bytes(out), row);
+      row += part.rows;
+    }
+    return out;
+  }
+
+  /**
+   * Replies to all parts from one contiguous array in the order of `contiguous()`: a copy.
+   * @param outputs [sum of the parts' replyRows, hidden] of the reply's type
+   */
+  replyFrom(outputs: TypedArray): void {
+    const { layout } = this.#context;
+    const rows = this.parts.reduce((sum, part) => sum + part.replyRows, 0);
+    if (!holds(outputs, replyType(layout)))
+      throw new WeftError('WEFT_DTYPE', `outputs must be the typed array of ${replyType(layout)}`, {
+        phase: 'reply',
+      });
+    if (outputs.length < rows * layout.hidden)
+      throw invalidArgument('outputs', `${outputs.length} elements`, `[${rows}, ${layout.hidden}]`);
+    let row = 0;
+    for (const part of this.parts) {
+      const end = row + part.replyRows;
+      part.output.set(outputs.subarray(row * layout.hidden, end * layout.hidden));
+      row = end;
+    }
+    this.reply();
+  }
+
+  /** Replies to every part that was not replied to yet. */
+  reply(): void {
+    for (const part of this.parts) if (part.isOpen) part.reply();
+  }
+}
+
+function bytes(array: TypedArray): Uint8Array {
+  return new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
+}

@@ -1,0 +1,225 @@
+import { closedError, invalidArgument, type PeerName, WeftError } from '../errors.js';
+import { Code, type NativeFfn, type NativeLayout } from '../native.js';
+import type { TypedArray } from '../tensor/dtype.js';
+import type { ExchangeContext } from './context.js';
+import { failure } from './failure.js';
+import { dispatchColumns, replyType } from './layout.js';
+import { SlotViews } from './slot-views.js';
+
+/** Views of one slot of one attention rank, made once. */
+export class PartViews {
+  readonly rounds: SlotViews;
+  readonly output: TypedArray;
+  readonly tokenOf: Uint32Array;
+  readonly rowOf: Uint32Array;
+  readonly selectionRow: Uint32Array;
+  readonly selectionExpert: Int32Array;
+  readonly selectionK: Uint32Array;
+
+  constructor(
+    { layout, arena }: ExchangeContext,
+    memory: ArrayBuffer[],
+    inbound: ArrayBuffer,
+    at: NativeLayout,
+    rank: number,
+    slot: number,
+  ) {
+    this.rounds = new SlotViews(inbound, 0, at.dispatch, slot, dispatchColumns(layout), layout.metaBytes);
+    const replyColumn = [{ name: 'output', dtype: replyType(layout), width: layout.hidden }];
+    const reply = at.header + rank * at.reply.bytes;
+    this.output = new SlotViews(arena, reply, at.reply, slot, replyColumn, 0).column('output');
+    this.tokenOf = new Uint32Array(memory[0]!);
+    this.rowOf = new Uint32Array(memory[1]!);
+    this.selectionRow = new Uint32Array(memory[2]!);
+    this.selectionExpert = new Int32Array(memory[3]!);
+    this.selectionK = new Uint32Array(memory[4]!);
+  }
+}
+
+/** (row, k) pairs whose expert is on this rank, in reply order: by taken row, then by k. */
+export interface Selections {
+  readonly count: number;
+  /** [count] row in the part's arrays, as `rowOf`. */
+  readonly row: Uint32Array;
+  /** [count] expert id. */
+  readonly expert: Int32Array;
+  /** [count] place among the row's choices. */
+  readonly k: Uint32Array;
+}
+
+export interface PartFacts {
+  readonly rank: number;
+  readonly generation: number;
+  readonly tokens: number;
+  readonly rows: number;
+  readonly tag: number;
+  readonly metaBytes: number;
+}
+
+/**
+ * One attention rank's round at this FFN rank. Its arrays are views of where the rows lie (in shared memory: the
+ * attention rank's own slot), valid and read-only until `reply()`; writing to them ends the process.
+ */
+export class FfnPart {
+  readonly #native: NativeFfn;
+  readonly #context: ExchangeContext;
+  readonly #views: PartViews;
+  readonly #facts: PartFacts;
+  #selected: number;
+  #published = 0;
+  #open = true;
+
+  /** @internal */
+  constructor(
+    native: NativeFfn,
+    context: ExchangeContext,
+    views: PartViews,
+    facts: PartFacts,
+    selected: number,
+  ) {
+    this.#native = native;
+    this.#context = context;
+    this.#views = views;
+    this.#facts = facts;
+    this.#selected = selected;
+  }
+
+  /** The attention rank. */
+  get rank(): number {
+    return this.#facts.rank;
+  }
+  get generation(): number {
+    return this.#facts.generation;
+  }
+  get tag(): number {
+    return this.#facts.tag;
+  }
+  /** Rows of the round at its source. */
+  get tokens(): number {
+    return this.#facts.tokens;
+  }
+  /** Rows of it that this rank takes; all of them with mode 'all'. */
+  get rows(): number {
+    return this.#facts.rows;
+  }
+  get meta(): Uint8Array {
+    return this.#views.rounds.meta.subarray(0, this.#facts.metaBytes);
+  }
+  /** [rows] the row's number at its source. */
+  get tokenOf(): Uint32Array {
+    return this.#views.tokenOf.subarray(0, this.rows);
+  }
+  /** [rows] where the row is in the arrays below: at `rowOf[i] * width`. */
+  get rowOf(): Uint32Array {
+    return this.#views.rowOf.subarray(0, this.rows);
+  }
+  /** [maxTokens, hidden]; only the rows in `rowOf` hold data. */
+  get hidden(): TypedArray {
+    return this.#views.rounds.column('hidden');
+  }
+  /** FP8 only: [maxTokens, ceil(hidden / 128)]. */
+  get scales(): Float32Array {
+    return this.#views.rounds.column('scales') as Float32Array;
+  }
+  /** [maxTokens, topK] */
+  get experts(): Int32Array {
+    return this.#views.rounds.column('experts') as Int32Array;
+  }
+  /** [maxTokens, topK] */
+  get weights(): Float32Array {
+    return this.#views.rounds.column('weights') as Float32Array;
+  }
+  /** [maxTokens, width] of an extra column. */
+  column(name: string): TypedArray {
+    return this.#views.rounds.column(name);
+  }
+
+  /** Not replied to yet. */
+  get isOpen(): boolean {
+    return this.#open;
+  }
+
+  /** Taken rows that are final by now: equal to `rows`, but for a part that was collected `streamed`. */
+  get available(): number {
+    return this.#native.available(this.rank, this.generation);
+  }
+
+  /** @throws WeftError WEFT_STATE while rows of a streamed part are missing */
+  get selections(): Selections {
+    if (this.#selected < 0) {
+      const count = this.#native.select(this.rank, this.generation);
+      if (count < 0)
+        throw this.#wrongState('selections', 'in a mesh with experts, when all rows of the part have come');
+      this.#selected = count;
+    }
+    const count = this.#selected;
+    const { selectionRow, selectionExpert, selectionK } = this.#views;
+    return {
+      count,
+      row: selectionRow.subarray(0, count),
+      expert: selectionExpert.subarray(0, count),
+      k: selectionK.subarray(0, count),
+    };
+  }
+
+  /** Rows the reply has: `rows` for combine 'sum', the selections for 'weighted'. */
+  get replyRows(): number {
+    return this.#context.layout.combine === 'weighted' ? this.selections.count : this.rows;
+  }
+
+  /**
+   * [replyRows, hidden] to write the results to, in place: for combine 'sum' one row per taken row, for 'weighted' one
+   * unweighted row per selection, for 'none' as you like. Bytes with rows of u8, otherwise bf16.
+   */
+  get output(): TypedArray {
+    return this.#views.output;
+  }
+
+  /** Streams the reply: output rows below `rows` are final and may be combined; `rows` grows. */
+  publish(rows: number): void {
+    this.#send(this.replyRows, rows);
+  }
+
+  /**
+   * The output is complete. Ends the part: none of its arrays may be touched any more.
+   * @param rows rows of the reply, for combine 'none' only
+   */
+  reply(rows: number = this.replyRows): void {
+    this.#send(rows, rows);
+    this.#open = false;
+  }
+
+  #send(rows: number, finalRows: number): void {
+    if (!this.#open) throw this.#wrongState('reply', 'once per part');
+    if (!Number.isSafeInteger(finalRows) || finalRows < this.#published)
+      throw invalidArgument('rows', finalRows, `an integer of at least ${this.#published}`);
+    const code = this.#native.reply(this.rank, this.generation, rows, finalRows);
+    if (code === Code.ok) {
+      this.#published = finalRows;
+      if (finalRows === rows) this.#open = false;
+      return;
+    }
+    if (code === Code.closed) throw closedError('this mesh', 'reply');
+    if (code === Code.tooManyRows)
+      throw new WeftError(
+        'WEFT_TOO_MANY_TOKENS',
+        `a reply to this part has ${this.replyRows} rows, but ${finalRows} of ${rows} were given`,
+        { phase: 'reply', peer: this.#peer, details: { given: rows, allowed: this.replyRows } },
+      );
+    if (code === Code.again || code === Code.state)
+      throw this.#wrongState('reply', 'when all rows of the part have come, once');
+    throw failure(code, { phase: 'reply', peer: this.#peer });
+  }
+
+  get #peer(): PeerName {
+    return { role: 'attention', rank: this.rank };
+  }
+
+  #wrongState(what: string, when: string): WeftError {
+    return new WeftError(
+      'WEFT_STATE',
+      `${what} may be used ${when} (round ${this.generation} of attention ${this.rank})`,
+      { phase: 'reply', peer: this.#peer },
+    );
+  }
+}

@@ -1,0 +1,159 @@
+import { WeftError } from '../errors.js';
+import { Code, type Ended, type NativeFfn, native } from '../native.js';
+import type { ExchangeContext } from './context.js';
+import { failure } from './failure.js';
+import { FfnBatch } from './ffn-batch.js';
+import { FfnPart, type PartFacts, PartViews } from './ffn-part.js';
+import { type Gather, nativeGather } from './gather.js';
+import { type Outcome, Pending } from './pending.js';
+import { type BlockingOptions, checkCancel, checkSignal, nativeDeadline, type WaitOptions } from './wait.js';
+
+export interface CollectChoices {
+  /** Default 'any'. */
+  gather?: Gather;
+  /** Hand rounds over when they begin, not when all their rows are there: see `FfnPart.available`. Default false. */
+  streamed?: boolean;
+  /**
+   * When an attention rank is lost: 'error' throws WEFT_PEER_LOST once (collecting again goes on with the others),
+   * 'skip' goes on without it. A rank that closes its mesh just stops sending. Default 'error'.
+   */
+  onPeerLoss?: 'error' | 'skip';
+}
+
+export interface CollectOptions extends WaitOptions, CollectChoices {}
+export interface BlockingCollectOptions extends BlockingOptions, CollectChoices {}
+
+const REPORT_WORDS = 7;
+
+/** The collect that the service thread finishes, if there is one. */
+interface PendingCollect {
+  collect?: { native: NativeFfn; wait: Pending };
+}
+
+/** The FFN side of a mesh: collect rounds of attention ranks, write outputs in place, reply. */
+export class FfnSide {
+  readonly #context: ExchangeContext;
+  /** @internal */
+  readonly native: NativeFfn;
+  readonly #report: Float64Array;
+  readonly #views: PartViews[][];
+  readonly #pending: PendingCollect = {};
+
+  /** @internal */
+  constructor(context: ExchangeContext) {
+    const { endpoint, layout, attention } = context;
+    this.#context = context;
+    this.native = new native.Ffn(endpoint, onCollected(this.#pending));
+    this.#report = new Float64Array(this.native.report());
+    const at = endpoint.layout();
+    this.#views = Array.from({ length: attention }, (_, rank) => {
+      const inbound = endpoint.inbound(rank);
+      return Array.from(
+        { length: layout.depth },
+        (_, slot) => new PartViews(context, this.native.partMemory(rank, slot), inbound, at, rank, slot),
+      );
+    });
+  }
+
+  /**
+   * Batches until every attention rank has closed its mesh. Waits as long as it takes, unless `deadlineMs` is given:
+   * then a batch that does not come in that time ends the iteration with WEFT_DEADLINE.
+   *
+   * @throws WeftError WEFT_DEADLINE, WEFT_ABORTED, WEFT_PEER_LOST (iterate again to go on), WEFT_PROTOCOL, WEFT_CLOSED
+   */
+  async *batches(options: CollectOptions = {}): AsyncGenerator<FfnBatch, void, void> {
+    for (;;) {
+      const batch = await this.next({
+        ...options,
+        deadlineMs: options.deadlineMs ?? Number.POSITIVE_INFINITY,
+      });
+      if (batch === undefined) return;
+      yield batch;
+    }
+  }
+
+  /** The next batch; undefined when every attention rank has closed its mesh. */
+  async next(options: CollectOptions = {}): Promise<FfnBatch | undefined> {
+    const { deadlineMs = this.#context.deadlineMs, signal } = options;
+    checkSignal(signal, 'collect');
+    this.#checkIdle();
+    const code = this.native.collectStart(...this.#aim(options), nativeDeadline(deadlineMs));
+    let outcome: Outcome = { code, blamed: -1 };
+    if (code === Code.again) {
+      const wait = new Pending(signal, () => this.native.collectCancel());
+      this.#pending.collect = { native: this.native, wait };
+      outcome = await wait.promise;
+    } else if (code !== Code.ok) {
+      outcome.blamed = this.native.blamed();
+    }
+    return this.#batch(outcome, deadlineMs, signal?.reason);
+  }
+
+  /** The same, blocking the thread: for engines that run their loop in a worker thread. */
+  nextSync(options: BlockingCollectOptions = {}): FfnBatch | undefined {
+    const { deadlineMs = this.#context.deadlineMs, signal, cancel } = options;
+    checkSignal(signal, 'collect');
+    checkCancel(cancel);
+    this.#checkIdle();
+    const code = this.native.collectSync(...this.#aim(options), nativeDeadline(deadlineMs), cancel);
+    return this.#batch({ code, blamed: code === Code.ok ? -1 : this.native.blamed() }, deadlineMs, undefined);
+  }
+
+  #aim(options: CollectChoices): [number, number, number, boolean, boolean] {
+    const { gather = 'any', streamed = false, onPeerLoss = 'error' } = options;
+    return [...nativeGather(gather, this.#context.attention), streamed, onPeerLoss === 'skip'];
+  }
+
+  #checkIdle(): void {
+    if (this.#pending.collect === undefined) return;
+    throw new WeftError('WEFT_STATE', 'a batch is being waited for already; one wait at a time', {
+      phase: 'collect',
+    });
+  }
+
+  #batch({ code, blamed }: Outcome, deadlineMs: number, reason: unknown): FfnBatch | undefined {
+    if (code === Code.unavailable) return undefined; // every attention rank has left
+    if (code !== Code.ok)
+      throw failure(code, {
+        phase: 'collect',
+        peer: blamed >= 0 ? this.#context.nameOf(blamed) : undefined,
+        waitingFor: code === Code.deadline ? this.#upAttention() : undefined,
+        deadlineMs,
+        reason: code === Code.aborted ? reason : undefined,
+      });
+    const parts: FfnPart[] = [];
+    const count = this.#report[0]!;
+    for (let i = 0; i < count; i++) {
+      const at = 1 + i * REPORT_WORDS;
+      const word = (k: number): number => this.#report[at + k]!;
+      const facts: PartFacts = {
+        rank: word(0),
+        generation: word(1),
+        tokens: word(2),
+        rows: word(3),
+        tag: word(4),
+        metaBytes: word(5),
+      };
+      const views = this.#views[facts.rank]![facts.generation % this.#context.layout.depth]!;
+      parts.push(new FfnPart(this.native, this.#context, views, facts, word(6)));
+    }
+    return new FfnBatch(this.#context, parts);
+  }
+
+  #upAttention(): { role: 'attention'; rank: number }[] {
+    const ranks = Array.from({ length: this.#context.attention }, (_, rank) => rank);
+    const up = ranks.filter((rank) => this.#context.endpoint.peerState(rank) === Code.ok);
+    return up.map((rank) => ({ role: 'attention', rank }));
+  }
+}
+
+/** As onCombined() of attention.ts: made where its scope has nothing else, so that it does not hold the native side. */
+function onCollected(pending: PendingCollect): Ended {
+  return (_, code, blamed) => {
+    const ended = pending.collect;
+    if (ended === undefined) return;
+    delete pending.collect;
+    ended.native.collectDone(code);
+    ended.wait.end(code, blamed);
+  };
+}

@@ -1,0 +1,92 @@
+/** Program of one benchmark rank: does what its parent says, over IPC. */
+import { joinMesh } from '../mesh/join.js';
+import type { Mesh } from '../mesh/mesh.js';
+import { type NativeSockets, native } from '../native.js';
+import { type Answer, type Command, type Contender, type RankStart, SHARED_FD } from './protocol.js';
+import { attentionRounds, ffnRounds, promisedAttentionRounds, promisedFfnRounds } from './rounds.js';
+import { layoutOf, nativeWorkload } from './workload.js';
+
+const { bench } = native;
+let start: RankStart;
+let mesh: Mesh;
+let sockets: NativeSockets | undefined;
+
+async function obey(command: Command): Promise<Answer> {
+  switch (command.do) {
+    case 'join':
+      start = command.start;
+      mesh = await joinMesh({
+        coordinator: start.coordinator,
+        token: start.token,
+        role: start.isAttention ? 'attention' : 'ffn',
+        rank: start.rank,
+        layout: layoutOf(start.shape),
+        transports: [start.transport],
+        wait: start.wait,
+        deadlineMs: 30_000,
+      });
+      if (start.core !== undefined) bench.pin(start.core);
+      return {};
+    case 'listen': {
+      const listening = bench.listen();
+      sockets = listening?.[0];
+      return { port: listening?.[1] ?? 0 };
+    }
+    case 'connect':
+      sockets = bench.connect(command.ports);
+      return {};
+    case 'accept':
+      bench.accept(sockets!, start.shape.attention);
+      return {};
+    case 'run':
+      return run(command.contender, command.iterations, command.base);
+    case 'leave':
+      await mesh.close();
+      return {};
+  }
+}
+
+async function run(contender: Contender, iterations: number, base: number): Promise<Answer> {
+  const { isAttention, rank, crowded, shape } = start;
+  const samples = new Float64Array(isAttention ? iterations : 0);
+  const work = nativeWorkload(shape, contender.startsWith('streamed-') ? Number(contender.slice(9)) : 1);
+  const many = isAttention ? samples : iterations;
+  bench.use(work);
+  let wrong = 0;
+  switch (contender) {
+    case 'memory':
+      wrong = bench.floor(work, SHARED_FD, isAttention, rank, base, many, crowded);
+      break;
+    case 'sockets':
+      wrong = bench.sockets(work, sockets!, isAttention, rank, base, many, !crowded);
+      break;
+    case 'typescript':
+      if (isAttention) wrong = attentionRounds(mesh, samples);
+      else ffnRounds(mesh, iterations);
+      break;
+    case 'promises':
+      if (isAttention) wrong = await promisedAttentionRounds(mesh, samples);
+      else await promisedFfnRounds(mesh, iterations);
+      break;
+    default: {
+      let code: number;
+      if (isAttention) {
+        const out = shape.dispatch === 'bytes' ? 0 : mesh.attention.outputOf(1).data.byteOffset;
+        [code, wrong] = bench.attention(work, mesh.attention.native, samples, out);
+      } else {
+        code = bench.ffn(work, mesh.ffn.native, iterations);
+      }
+      if (code !== 0) throw new Error(`the native round failed with code ${code}`);
+    }
+  }
+  return { samples, wrong };
+}
+
+process.on('message', (command: Command) => {
+  obey(command).then(
+    (answer) => process.send!(answer),
+    (error: Error) =>
+      process.send!({ error: `${start?.isAttention ? 'attention' : 'ffn'}: ${error.message}` }),
+  );
+});
+process.on('disconnect', () => process.exit(0));

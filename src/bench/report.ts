@@ -1,0 +1,98 @@
+import type { TransportName } from '../mesh/transports.js';
+import type { WaitPolicy } from '../mesh/wait-policy.js';
+import type { Crew } from './crew.js';
+import { type Environment, environment } from './environment.js';
+import type { Measured } from './measure.js';
+import type { Contender } from './protocol.js';
+import { type Latency, latencyOf, round } from './statistics.js';
+
+export interface StreamedReport {
+  latencyUs: Latency;
+  ratioToFloor: number;
+}
+
+/** What `weft bench afd --json` and `weft bench pp --json` print. Ratios are of medians. */
+export interface BenchReport {
+  workload: 'afd' | 'pp';
+  preset: string;
+  transport: TransportName;
+  attention: number;
+  ffn: number;
+  tokens: number;
+  hidden: number;
+  depth: number;
+  wait: string;
+  iterations: number;
+  /** Bytes found wrong, of all contenders; every round was verified. */
+  wrong: number;
+  /** The library, from C++. */
+  latencyUs: Latency;
+  /** 'memory': shared memory without a library; 'sockets': plain TCP sockets. */
+  floor: 'memory' | 'sockets';
+  floorUs: Latency;
+  ratioToFloor: number;
+  /** Over tcp only. */
+  memoryFloorUs?: Latency;
+  /** The library from TypeScript, blocking. */
+  typescriptUs: Latency;
+  apiOverheadUs: number;
+  /** The library from TypeScript, with promises. */
+  promisesUs: Latency;
+  promiseOverheadUs: number;
+  /** By number of blocks; over shm only. */
+  streamed?: Record<string, StreamedReport>;
+  environment: Environment;
+}
+
+export function report(
+  workload: 'afd' | 'pp',
+  preset: string,
+  transport: TransportName,
+  wait: WaitPolicy,
+  crew: Crew,
+  measured: Map<Contender, Measured>,
+): BenchReport {
+  // One way of a ping-pong is half of its round trip.
+  const scale = workload === 'pp' ? 0.5 : 1;
+  const of = (contender: Contender): Latency => latencyOf(measured.get(contender)!.samples, scale);
+  const floor = transport === 'tcp' ? 'sockets' : 'memory';
+  const [latencyUs, floorUs, typescriptUs, promisesUs] = [
+    of('native'),
+    of(floor),
+    of('typescript'),
+    of('promises'),
+  ];
+  const streamed = [...measured.keys()].filter((name) => name.startsWith('streamed-'));
+  const { attention, ffn, tokens, hidden, depth } = crew.shape;
+  return {
+    workload,
+    preset,
+    transport,
+    attention,
+    ffn,
+    tokens,
+    hidden,
+    depth,
+    wait: wait.mode ?? 'adaptive',
+    iterations: measured.get('native')!.samples.length,
+    wrong: [...measured.values()].reduce((sum, { wrong }) => sum + wrong, 0),
+    latencyUs,
+    floor,
+    floorUs,
+    ratioToFloor: round(latencyUs.p50 / floorUs.p50),
+    ...(floor === 'sockets' && { memoryFloorUs: of('memory') }),
+    typescriptUs,
+    apiOverheadUs: round(typescriptUs.p50 - latencyUs.p50),
+    promisesUs,
+    promiseOverheadUs: round(promisesUs.p50 - latencyUs.p50),
+    ...(streamed.length > 0 && {
+      streamed: Object.fromEntries(
+        streamed.map((name) => {
+          const latency = of(name);
+          return [name.slice(9), { latencyUs: latency, ratioToFloor: round(latency.p50 / floorUs.p50) }];
+        }),
+      ),
+    }),
+    environment: environment(crew.pinned),
+  };
+}

@@ -1,0 +1,56 @@
+import Table from 'cli-table3';
+import type { BenchReport } from './report.js';
+import type { Latency } from './statistics.js';
+
+const COLUMNS: readonly (keyof Latency)[] = ['min', 'p50', 'p90', 'p99', 'p999', 'max'];
+
+/** The report for people. */
+export function table(report: BenchReport): string {
+  const { environment: env, floorUs, latencyUs } = report;
+  const rows: [string, Latency][] = [
+    [report.floor === 'memory' ? 'floor (memory, no library)' : 'floor (plain sockets)', floorUs],
+    ['tensorweft, C++', latencyUs],
+    ['tensorweft, TypeScript blocking', report.typescriptUs],
+    ['tensorweft, TypeScript promises', report.promisesUs],
+    ...Object.entries(report.streamed ?? {}).map(([blocks, { latencyUs }]): [string, Latency] => [
+      `tensorweft, C++, ${blocks} blocks`,
+      latencyUs,
+    ]),
+  ];
+  const out = new Table({
+    head: ['# latency, us', ...COLUMNS, 'p50 / floor'],
+    colAligns: ['left', ...COLUMNS.map(() => 'right' as const), 'right'],
+    style: { head: [], border: [], 'padding-left': 0, 'padding-right': 2 },
+    chars: Object.fromEntries(
+      [
+        'top',
+        'top-mid',
+        'top-left',
+        'top-right',
+        'bottom',
+        'bottom-mid',
+        'bottom-left',
+        'bottom-right',
+        'left',
+      ]
+        .concat(['left-mid', 'mid', 'mid-mid', 'right', 'right-mid', 'middle'])
+        .map((name) => [name, '']),
+    ),
+  });
+  for (const [name, latency] of rows)
+    out.push([
+      name,
+      ...COLUMNS.map((q) => latency[q].toFixed(q === 'min' || latency[q] < 100 ? 2 : 1)),
+      (latency.p50 / floorUs.p50).toFixed(3),
+    ]);
+  const what =
+    report.workload === 'pp'
+      ? `one way, ${report.tokens * report.hidden} bytes`
+      : `dispatch + combine, slowest rank, ${report.tokens} x ${report.hidden}`;
+  return [
+    `# ${report.workload} ${report.preset} over ${report.transport}: ${report.attention} attention, ${report.ffn} ffn; ${what}`,
+    `# ${env.cpu}, ${env.cores} cores, Linux ${env.kernel}, Node ${env.node}, ${env.isa}${env.pinned ? ', pinned' : ''}`,
+    out.toString(),
+    `# ${report.iterations} rounds each, in turns; wrong bytes: ${report.wrong}; TypeScript adds ${report.apiOverheadUs} us blocking, ${report.promiseOverheadUs} us with promises`,
+  ].join('\n');
+}

@@ -1,0 +1,36 @@
+/**
+ * tensorweft: M:N tensor communication for disaggregated LLM inference.
+ * @packageDocumentation
+ */
+export { AttentionSide, type ClaimOptions } from './afd/attention.js';
+export {
+  AttentionRound,
+  type BlockingCombineOptions,
+  type CombineChoices,
+  type CombineOptions,
+  type RankReply,
+} from './afd/attention-round.js';
+export { AttentionSlot } from './afd/attention-slot.js';
+export { type BlockingCollectOptions, type CollectChoices, type CollectOptions, FfnSide } from './afd/ffn.js';
+export { FfnBatch } from './afd/ffn-batch.js';
+export { FfnPart, type Selections } from './afd/ffn-part.js';
+export type { Gather } from './afd/gather.js';
+export type { Column, ExchangeLayout, ResolvedLayout, RowType } from './afd/layout.js';
+export type { BlockingOptions, WaitOptions } from './afd/wait.js';
+export { isWeftError, type PeerName, type Phase, type WeftCode, WeftError } from './errors.js';
+export { type Coordinator, type CoordinatorOptions, startCoordinator } from './mesh/coordinator.js';
+export { type JoinOptions, joinMesh } from './mesh/join.js';
+export { Mesh, type PeerExplanation } from './mesh/mesh.js';
+export type { Departure, Member, Role, Roster } from './mesh/roster.js';
+export type { TransportName, TransportVerdict } from './mesh/transports.js';
+export type { WaitPolicy } from './mesh/wait-policy.js';
+export {
+  dequantize,
+  fromBf16,
+  type QuantizedRows,
+  quantize,
+  scalesPerRow,
+  toBf16,
+} from './tensor/convert.js';
+export type { DType, TypedArray } from './tensor/dtype.js';
+export { Tensor } from './tensor/tensor.js';

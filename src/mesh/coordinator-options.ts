@@ -1,0 +1,90 @@
+import { invalidArgument } from '../errors.js';
+import type { ServerTls } from './coordinator-server.js';
+import { MAX_MEMBERS } from './limits.js';
+import { type Logger, silent } from './logger.js';
+import { newToken } from './proof.js';
+
+export interface CoordinatorOptions {
+  /** Number of attention ranks (M), 1 or more; attention + ffn is at most 1024. */
+  attention: number;
+  /** Number of FFN ranks (N), 1 or more. */
+  ffn: number;
+  /** Address to listen on. Default '127.0.0.1': this machine only. */
+  host?: string | undefined;
+  /** Default 0: any free port, see `Coordinator.url`. */
+  port?: number | undefined;
+  /**
+   * The secret every member must know. Default: 256 random bits, see `Coordinator.token`. Choose one that cannot be
+   * guessed: whoever receives a client's proof can try guesses at leisure.
+   */
+  token?: string | undefined;
+  /** With it the coordinator speaks wss. */
+  tls?: ServerTls | undefined;
+  /**
+   * Milliseconds from the first join to the complete mesh; then all who wait are refused with WEFT_DEADLINE and the
+   * next join starts a new count. Default: no limit, the members have deadlines of their own.
+   */
+  joinDeadlineMs?: number | undefined;
+  /** Interval of pings to members, in milliseconds. Default 2000. */
+  heartbeatMs?: number | undefined;
+  /**
+   * Intervals without any sign of life after which a member is lost, and the coordinator for its members. A process
+   * that dies is noticed at once, by its connection; this is for machines and networks that go silent. The product must
+   * be longer than the event loop of a member, or of the coordinator's process, is ever blocked. Default 5.
+   */
+  missedHeartbeats?: number | undefined;
+  /** Aborting it closes the coordinator. */
+  signal?: AbortSignal | undefined;
+  logger?: Logger | undefined;
+}
+
+/** Checked, and with the defaults filled in. */
+export interface CoordinatorSettings {
+  attention: number;
+  ffn: number;
+  host: string;
+  port: number;
+  token: string;
+  tls: ServerTls | undefined;
+  joinDeadlineMs: number | undefined;
+  heartbeatMs: number;
+  missedHeartbeats: number;
+  logger: Logger;
+}
+
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
+export function coordinatorSettings(options: CoordinatorOptions): CoordinatorSettings {
+  const { tls, joinDeadlineMs, host = '127.0.0.1', logger = silent } = options;
+  const attention = integer('attention', options.attention, 1, MAX_MEMBERS - 1);
+  const ffn = integer('ffn', options.ffn, 1, MAX_MEMBERS - 1);
+  if (attention + ffn > MAX_MEMBERS) {
+    throw invalidArgument('attention + ffn', attention + ffn, `at most ${MAX_MEMBERS}`);
+  }
+  if (typeof host !== 'string' || host === '') throw invalidArgument('host', host, 'an address or host name');
+  const token = options.token ?? newToken();
+  if (typeof token !== 'string' || token === '') {
+    // The token itself never goes into a message.
+    throw invalidArgument('token', typeof token, 'a string that is not empty');
+  }
+  return {
+    attention,
+    ffn,
+    host,
+    token,
+    tls,
+    logger,
+    port: integer('port', options.port ?? 0, 0, 65_535),
+    joinDeadlineMs:
+      joinDeadlineMs === undefined || joinDeadlineMs === Infinity
+        ? undefined
+        : integer('joinDeadlineMs', joinDeadlineMs, 1, MAX_TIMER_MS),
+    heartbeatMs: integer('heartbeatMs', options.heartbeatMs ?? 2000, 1, MAX_TIMER_MS),
+    missedHeartbeats: integer('missedHeartbeats', options.missedHeartbeats ?? 5, 1, 1_000_000),
+  };
+}
+
+function integer(name: string, value: number, min: number, max: number): number {
+  if (Number.isInteger(value) && value >= min && value <= max) return value;
+  throw invalidArgument(name, value, `an integer, ${min} to ${max}`);
+}

@@ -1,0 +1,203 @@
+import { fromNative } from '../afd/failure.js';
+import { type ExchangeLayout, nativeConfig, type ResolvedLayout, resolveLayout } from '../afd/layout.js';
+import { nativeDeadline } from '../afd/wait.js';
+import { invalidArgument, type PeerName, peerText, WeftError } from '../errors.js';
+import { type NativeEndpoint, type NativePeer, native } from '../native.js';
+import { bytesOf } from '../tensor/tensor.js';
+import { configHash } from './config-hash.js';
+import { type ControlSession, joinControl } from './control-client.js';
+import type { ClientTls } from './control-dial.js';
+import { type Listening, listen } from './listen.js';
+import { Mesh } from './mesh.js';
+import { dataProof } from './proof.js';
+import type { Member, Role, Roster } from './roster.js';
+import {
+  addressOf,
+  checkTransports,
+  chooseTransport,
+  TRANSPORTS,
+  type TransportName,
+  transportVerdicts,
+} from './transports.js';
+import { resolveWait, type WaitPolicy } from './wait-policy.js';
+
+export interface JoinOptions {
+  /** The coordinator's url. */
+  coordinator: string;
+  /** The mesh's secret, see `Coordinator.token`. */
+  token: string;
+  role: Role;
+  /** Default: the lowest rank of the role that is free. */
+  rank?: number;
+  /** Must be the same on all members. */
+  layout: ExchangeLayout;
+  /** Transports this member offers. Two members use the best that both offer. Default: all there are. */
+  transports?: readonly TransportName[];
+  /** Fail instead of using a transport that is not in this list. */
+  require?: readonly TransportName[];
+  /** Address that tcp listens on and others connect to. Default '127.0.0.1': this machine only. */
+  host?: string;
+  /** Milliseconds for joining, and the default of every later wait. Default 10,000. */
+  deadlineMs?: number;
+  /** Ends the joining. */
+  signal?: AbortSignal;
+  /** Bytes for tensors of `mesh.tensor()`, beside what the exchange needs. Only touched pages take memory. Default 64 MiB. */
+  heapBytes?: number;
+  /** How blocking waits and the service thread pass the time. Default: adaptive. */
+  wait?: WaitPolicy;
+  tls?: ClientTls;
+}
+
+/**
+ * Joins a mesh and connects to every peer; resolves when all members have joined and are connected. Processes may start
+ * in any order.
+ *
+ * @throws WeftError WEFT_INVALID_ARGUMENT, WEFT_AUTH, WEFT_CONFIG_MISMATCH (`details.fields`), WEFT_DEADLINE (naming who is
+ * missing), WEFT_ABORTED, WEFT_UNAVAILABLE (no coordinator, or no transport reaches a peer), WEFT_STATE (rank taken)
+ */
+export async function joinMesh(options: JoinOptions): Promise<Mesh> {
+  const { deadlineMs = 10_000, signal, token } = options;
+  const until = performance.now() + deadlineMs;
+  const left = (): number => Math.max(0, until - performance.now());
+  nativeDeadline(deadlineMs);
+  const layout = resolveLayout(options.layout);
+  const transports = checkTransports('transports', options.transports ?? TRANSPORTS);
+  const required = options.require === undefined ? undefined : checkTransports('require', options.require);
+  const { heapBytes = 64 * 1024 * 1024 } = options;
+  if (!Number.isSafeInteger(heapBytes) || heapBytes < 0)
+    throw invalidArgument('heapBytes', heapBytes, 'a number of bytes, at least 0');
+
+  const listening = listen(transports, options.host ?? '127.0.0.1');
+  let session: ControlSession | undefined;
+  let endpoint: NativeEndpoint | undefined;
+  try {
+    session = await joinControl({
+      coordinator: options.coordinator,
+      token,
+      role: options.role,
+      rank: options.rank,
+      config: agreed(layout),
+      endpoint: listening.descriptor,
+      tls: options.tls,
+      deadlineMs: left(),
+      signal,
+    });
+    const roster = await session.roster({ deadlineMs: left(), signal });
+    const peers = choosePeers(session, roster, listening, token, required);
+    const { attention, ffn } = roster;
+    endpoint = new native.Endpoint({
+      config: nativeConfig(layout, attention, ffn),
+      isAttention: options.role === 'attention',
+      rank: session.rank,
+      member: session.member,
+      epoch: roster.epoch,
+      meshId: roster.meshId,
+      configHash: configHash(agreed(layout)),
+      heapBytes: heapBytes + outputBytes(layout, options.role),
+      wait: resolveWait(options.wait, sharedPollers(roster, listening)),
+    });
+    await connect(endpoint, listening, peers, left(), signal);
+    return new Mesh({ session, roster, endpoint, layout, deadlineMs, ours: listening.descriptor, peers });
+  } catch (error) {
+    listening.listeners.close();
+    endpoint?.close();
+    await session?.close();
+    throw fromNative(error, (member) => nameOf(session!, member));
+  }
+}
+
+/** What is compared and hashed. Placement by default depends on N alone, so leaving it out means the same everywhere. */
+function agreed(layout: ResolvedLayout): object {
+  return JSON.parse(JSON.stringify(layout)) as object;
+}
+
+function outputBytes(layout: ResolvedLayout, role: Role): number {
+  if (role !== 'attention' || layout.combine === 'none') return 0;
+  return layout.depth * (bytesOf('bf16', [layout.maxTokens, layout.hidden]) + 128);
+}
+
+/** Members that poll on this host: with more of them than cores, spinning does harm. */
+function sharedPollers(roster: Roster, { descriptor }: Listening): number {
+  return roster.members.filter(({ endpoint }) => endpoint.host === descriptor.host).length;
+}
+
+export interface ChosenPeer extends NativePeer {
+  readonly of: Member;
+  readonly transport: TransportName;
+}
+
+function choosePeers(
+  session: ControlSession,
+  roster: Roster,
+  { descriptor }: Listening,
+  token: string,
+  required: TransportName[] | undefined,
+): ChosenPeer[] {
+  const { member, nonce, role } = session;
+  return roster.members
+    .filter((peer) => peer.role !== role)
+    .map((peer) => {
+      const name = peerText(peer);
+      const transport = chooseTransport(descriptor, peer.endpoint);
+      const verdicts = transportVerdicts(descriptor, peer.endpoint);
+      const why = verdicts
+        .map((verdict) => `${verdict.transport}: ${verdict.unusable ?? 'usable'}`)
+        .join('; ');
+      if (transport === undefined)
+        throw new WeftError('WEFT_UNAVAILABLE', `no transport reaches ${name} (${why})`, {
+          phase: 'connect',
+          peer: { role: peer.role, rank: peer.rank },
+        });
+      if (required !== undefined && !required.includes(transport))
+        throw new WeftError(
+          'WEFT_UNAVAILABLE',
+          `${required.join(' or ')} is required, but the best transport to ${name} is ${transport} (${why})`,
+          { phase: 'connect', peer: { role: peer.role, rank: peer.rank }, details: { verdicts } },
+        );
+      const proof = { token, meshId: roster.meshId, epoch: roster.epoch };
+      return {
+        of: peer,
+        member: peer.member,
+        transport,
+        address: addressOf(peer.endpoint, transport),
+        dial: role === 'attention',
+        ourProof: dataProof({
+          ...proof,
+          from: member,
+          to: peer.member,
+          fromNonce: nonce,
+          toNonce: peer.nonce,
+        }),
+        theirProof: dataProof({
+          ...proof,
+          from: peer.member,
+          to: member,
+          fromNonce: peer.nonce,
+          toNonce: nonce,
+        }),
+      };
+    });
+}
+
+async function connect(
+  endpoint: NativeEndpoint,
+  { listeners }: Listening,
+  peers: NativePeer[],
+  deadlineMs: number,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const abort = (): void => endpoint.abortConnect();
+  signal?.addEventListener('abort', abort, { once: true });
+  try {
+    signal?.throwIfAborted();
+    await endpoint.connect(listeners, peers, nativeDeadline(deadlineMs));
+  } finally {
+    signal?.removeEventListener('abort', abort);
+  }
+}
+
+function nameOf(session: ControlSession, member: number): PeerName {
+  return member < session.attention
+    ? { role: 'attention', rank: member }
+    : { role: 'ffn', rank: member - session.attention };
+}

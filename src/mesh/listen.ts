@@ -1,0 +1,41 @@
+import { randomBytes } from 'node:crypto';
+import { readFileSync, readlinkSync } from 'node:fs';
+import { fromNative } from '../afd/failure.js';
+import { type NativeListeners, native } from '../native.js';
+import type { EndpointDescriptor, TransportEndpoints } from './roster.js';
+import { TRANSPORTS, type TransportName } from './transports.js';
+
+/** A listening socket for each transport, and the descriptor that tells the others of them. */
+export interface Listening {
+  listeners: NativeListeners;
+  descriptor: EndpointDescriptor;
+}
+
+/** @param host address that tcp listens on and announces */
+export function listen(transports: readonly TransportName[], host: string): Listening {
+  const listeners = new native.Listeners();
+  // A key that nobody can guess: who knows the name of an abstract socket can connect to it, and be turned away.
+  const key = randomBytes(12).toString('base64url');
+  const at: TransportEndpoints = {};
+  try {
+    for (const transport of TRANSPORTS.filter((name) => transports.includes(name))) {
+      const address = listeners.listen(transport, host, `${key}-${transport}`);
+      if (transport === 'shm') at.shm = { socket: `@${address}` };
+      else if (transport === 'loopback') at.loopback = { key: address };
+      else at.tcp = { host, port: Number(address.split(' ')[1]) };
+    }
+  } catch (error) {
+    listeners.close();
+    throw fromNative(error, () => ({ role: 'attention', rank: 0 }));
+  }
+  return {
+    listeners,
+    descriptor: {
+      host: readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim(),
+      netns: readlinkSync('/proc/self/ns/net'),
+      uid: process.geteuid?.() ?? 0,
+      pid: process.pid,
+      transports: at,
+    },
+  };
+}

@@ -1,0 +1,134 @@
+import { AttentionSide } from '../afd/attention.js';
+import type { ExchangeContext } from '../afd/context.js';
+import { FfnSide } from '../afd/ffn.js';
+import type { ResolvedLayout } from '../afd/layout.js';
+import { closedError, invalidArgument, type PeerName, WeftError } from '../errors.js';
+import type { NativeEndpoint } from '../native.js';
+import type { DType } from '../tensor/dtype.js';
+import { Heap } from '../tensor/heap.js';
+import { Tensor } from '../tensor/tensor.js';
+import type { ControlSession } from './control-client.js';
+import type { ChosenPeer } from './join.js';
+import { type Departure, type EndpointDescriptor, type Role, type Roster, seatOf } from './roster.js';
+import { type TransportName, type TransportVerdict, transportVerdicts } from './transports.js';
+
+/** How one peer is reached, and why not in a better way. */
+export interface PeerExplanation {
+  peer: PeerName;
+  transport: TransportName;
+  /** Every transport there is, best first, with the reason why it cannot be used with this peer. */
+  considered: TransportVerdict[];
+}
+
+interface MeshParts {
+  session: ControlSession;
+  roster: Roster;
+  endpoint: NativeEndpoint;
+  layout: ResolvedLayout;
+  deadlineMs: number;
+  ours: EndpointDescriptor;
+  peers: ChosenPeer[];
+}
+
+/** A member's place in a mesh, connected to all its peers. Made by `joinMesh()`; closes with `await using`. */
+export class Mesh implements AsyncDisposable {
+  readonly role: Role;
+  readonly rank: number;
+  readonly layout: ResolvedLayout;
+  readonly roster: Roster;
+  readonly #session: ControlSession;
+  readonly #endpoint: NativeEndpoint;
+  readonly #heap: Heap;
+  readonly #parts: MeshParts;
+  readonly #attention: AttentionSide | undefined;
+  readonly #ffn: FfnSide | undefined;
+  #closing: Promise<void> | undefined;
+
+  /** @internal */
+  constructor(parts: MeshParts) {
+    const { session, roster, endpoint, layout } = parts;
+    this.#parts = parts;
+    this.#session = session;
+    this.#endpoint = endpoint;
+    this.role = session.role;
+    this.rank = session.rank;
+    this.layout = layout;
+    this.roster = roster;
+    const arena = endpoint.arena();
+    const heapOffset = endpoint.heapOffset();
+    this.#heap = new Heap(arena, heapOffset, arena.byteLength - heapOffset);
+    const context: ExchangeContext = {
+      endpoint,
+      layout,
+      attention: roster.attention,
+      ffn: roster.ffn,
+      rank: this.rank,
+      arena,
+      heap: this.#heap,
+      deadlineMs: parts.deadlineMs,
+      nameOf: (member) => seatOf(roster, member),
+      isClosed: () => this.closed,
+    };
+    if (this.role === 'attention') this.#attention = new AttentionSide(context);
+    else this.#ffn = new FfnSide(context);
+  }
+
+  /** The attention side. @throws WeftError WEFT_STATE on an FFN member */
+  get attention(): AttentionSide {
+    return this.#attention ?? this.#wrongRole('attention');
+  }
+
+  /** The FFN side. @throws WeftError WEFT_STATE on an attention member */
+  get ffn(): FfnSide {
+    return this.#ffn ?? this.#wrongRole('ffn');
+  }
+
+  get closed(): boolean {
+    return this.#closing !== undefined;
+  }
+
+  /** A tensor in registered memory, zeroed at first. @throws WeftError WEFT_INVALID_ARGUMENT when the heap is full */
+  tensor(dtype: DType, shape: readonly number[]): Tensor {
+    if (this.closed) throw closedError('this mesh');
+    return this.#heap.allocate(dtype, shape);
+  }
+
+  /** Gives a tensor's memory back; it must not be used any more. */
+  free(tensor: Tensor): void {
+    if (!(tensor instanceof Tensor) || !this.#heap.free(tensor))
+      throw invalidArgument('tensor', tensor, 'a tensor of mesh.tensor() that was not freed yet');
+  }
+
+  /** For every peer: the transport in use, and why not a better one. */
+  explain(): PeerExplanation[] {
+    return this.#parts.peers.map(({ of, transport }) => ({
+      peer: { role: of.role, rank: of.rank },
+      transport,
+      considered: transportVerdicts(this.#parts.ours, of.endpoint),
+    }));
+  }
+
+  /** Calls `listener` for every member that left or was lost, as the coordinator tells. Returns how to stop that. */
+  onDeparted(listener: (departure: Departure) => void): () => void {
+    return this.#session.onDeparted(listener);
+  }
+
+  /** Ends every wait with WEFT_CLOSED, tells the peers, and lets go of everything. Idempotent; never rejects. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  async #close(): Promise<void> {
+    this.#endpoint.close();
+    await this.#session.leave();
+  }
+
+  #wrongRole(side: Role): never {
+    throw new WeftError('WEFT_STATE', `this member is ${this.role} ${this.rank}: it has no ${side} side`);
+  }
+}

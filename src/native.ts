@@ -1,0 +1,306 @@
+/**
+ * Everything the addon exports, and the one place where it is loaded. Nothing else imports it by path.
+ *
+ * Codes below are numbers of native/core/status.h; `failure()` in src/afd/failure.ts makes errors of them.
+ */
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { WeftError } from './errors.js';
+
+/** native/core/status.h, `Code`, in its order. */
+export const Code = {
+  ok: 0,
+  again: 1,
+  deadline: 2,
+  aborted: 3,
+  closed: 4,
+  peerLost: 5,
+  peerClosed: 6,
+  configMismatch: 7,
+  auth: 8,
+  protocol: 9,
+  invalidArgument: 10,
+  tooManyRows: 11,
+  slotBusy: 12,
+  state: 13,
+  unavailable: 14,
+  system: 15,
+} as const;
+export type Code = (typeof Code)[keyof typeof Code];
+
+/** What set-up calls throw: a native Error in JavaScript's dress. */
+export interface NativeError extends Error {
+  weft: Code;
+  phase: number;
+  /** Member id, -1 for none. */
+  peer: number;
+  errno: number;
+}
+
+export interface NativeConfig {
+  attention: number;
+  ffn: number;
+  hidden: number;
+  maxTokens: number;
+  depth: number;
+  rowType: number;
+  powerOfTwoScales: boolean;
+  routed: boolean;
+  combine: number;
+  experts: number;
+  topK: number;
+  placement: Uint32Array;
+  metaBytes: number;
+  extraColumns: Uint32Array;
+}
+
+export interface NativePublicationLayout {
+  bytes: number;
+  maxRows: number;
+  /** [slot] */
+  meta: number[];
+  /** [slot][column] */
+  columns: number[][];
+}
+
+export interface NativeLayout {
+  /** Where the first publication begins in an arena. */
+  header: number;
+  dispatch: NativePublicationLayout;
+  reply: NativePublicationLayout;
+}
+
+export interface NativePeer {
+  member: number;
+  transport: string;
+  address: string;
+  dial: boolean;
+  ourProof: Uint8Array;
+  theirProof: Uint8Array;
+}
+
+export interface NativeListeners {
+  /** The address for peers. */
+  listen(transport: string, host: string, key: string): string;
+  close(): void;
+}
+
+export interface NativeEndpointOptions {
+  config: NativeConfig;
+  isAttention: boolean;
+  rank: number;
+  member: number;
+  epoch: number;
+  meshId: Uint8Array;
+  configHash: Uint8Array;
+  heapBytes: number;
+  wait: { mode: number; pollers: number; spinUs: number; yieldUs: number };
+}
+
+export interface NativeEndpoint {
+  /** `peers` in order of their ranks. Rejects with a NativeError. */
+  connect(listeners: NativeListeners, peers: NativePeer[], deadlineMs: number): Promise<void>;
+  abortConnect(): void;
+  close(): void;
+  /** Our whole arena, writable. */
+  arena(): ArrayBuffer;
+  heapOffset(): number;
+  /** What we read of a peer, from the start of its publication; writing to it ends the process. */
+  inbound(peer: number): ArrayBuffer;
+  layout(): NativeLayout;
+  peerState(peer: number): Code;
+}
+
+export interface NativeAttention {
+  /** A generation, or a Code as a negative number. */
+  claim(): number;
+  publish(generation: number, rows: number, finalRows: number, tag: number, metaBytes: number): Code;
+  badToken(generation: number): number;
+  abandon(generation: number): Code;
+  /** `outOffset` in our arena; a negative `deadlineMs` is no deadline. */
+  combineSync(
+    generation: number,
+    outOffset: number,
+    outIsF32: boolean,
+    skipLost: boolean,
+    deadlineMs: number,
+    cancelFlag?: Int32Array,
+  ): Code;
+  /** `again`: the constructor's callback will be called, and then done(). */
+  combineStart(
+    generation: number,
+    outOffset: number,
+    outIsF32: boolean,
+    skipLost: boolean,
+    deadlineMs: number,
+  ): Code;
+  combineCancel(generation: number): void;
+  done(generation: number, code: Code): void;
+  /** Member id. */
+  blamed(generation: number): number;
+  /** Ranks whose replies are not complete. */
+  missing(generation: number): number[];
+  replyRows(generation: number, rank: number): number;
+}
+
+export interface NativeFfn {
+  /** tokenOf, rowOf, selection rows, experts, ks of a part: native memory. */
+  partMemory(attention: number, slot: number): ArrayBuffer[];
+  /** [count, then for each part: rank, generation, rows, taken, tag, metaBytes, selections]. */
+  report(): ArrayBuffer;
+  collectSync(
+    gather: number,
+    count: number,
+    withinMs: number,
+    streamed: boolean,
+    skipLost: boolean,
+    deadlineMs: number,
+    cancelFlag?: Int32Array,
+  ): Code;
+  collectStart(
+    gather: number,
+    count: number,
+    withinMs: number,
+    streamed: boolean,
+    skipLost: boolean,
+    deadlineMs: number,
+  ): Code;
+  collectCancel(): void;
+  collectDone(code: Code): void;
+  blamed(): number;
+  available(attention: number, generation: number): number;
+  /** The number of selections, or a Code as a negative number. */
+  select(attention: number, generation: number): number;
+  reply(attention: number, generation: number, rows: number, finalRows: number): Code;
+}
+
+export type Ended = (which: number, code: Code, blamed: number) => void;
+
+export interface NativeInfo {
+  compiler: string;
+  simd: string;
+  isa: string;
+  cores: number;
+  frameVersion: number;
+  transports: { name: string; unavailable: string; sharesMemory: boolean }[];
+}
+
+/** native/bench/workload.h */
+export interface NativeWorkload {
+  attention: number;
+  ffn: number;
+  tokens: number;
+  hidden: number;
+  fp8: boolean;
+  opaque: boolean;
+  depth: number;
+  blocks: number;
+}
+
+declare const socketsBrand: unique symbol;
+export type NativeSockets = { readonly [socketsBrand]: true };
+
+/** The contenders of `weft bench`. Samples are nanoseconds; results are bytes found wrong. */
+export interface NativeBench {
+  /** A file descriptor of that much zeroed memory, for children to inherit. */
+  shared(bytes: number): number;
+  floorBytes(work: NativeWorkload): number;
+  /** Keeps the calling thread on one core. */
+  pin(core: number): boolean;
+  floor(
+    work: NativeWorkload,
+    fd: number,
+    isAttention: boolean,
+    rank: number,
+    base: number,
+    samplesOrRounds: Float64Array | number,
+    yields: boolean,
+  ): number;
+  listen(): [NativeSockets, number] | undefined;
+  connect(ports: number[]): NativeSockets | undefined;
+  accept(sockets: NativeSockets, count: number): boolean;
+  sockets(
+    work: NativeWorkload,
+    sockets: NativeSockets,
+    isAttention: boolean,
+    rank: number,
+    base: number,
+    samplesOrRounds: Float64Array | number,
+    spins: boolean,
+  ): number;
+  attention(
+    work: NativeWorkload,
+    side: NativeAttention,
+    samples: Float64Array,
+    outOffset: number,
+  ): [Code, number];
+  ffn(work: NativeWorkload, side: NativeFfn, rounds: number): Code;
+  /** The workload of the three calls below. */
+  use(work: NativeWorkload): void;
+  fill(attention: number, generation: number, payload: ArrayBufferView, scales?: ArrayBufferView): void;
+  consume(payload: ArrayBufferView, scales: ArrayBufferView | undefined, output: ArrayBufferView): void;
+  countWrong(payload: ArrayBufferView, scales: ArrayBufferView | undefined, result: ArrayBufferView): number;
+}
+
+export interface NativeAddon {
+  bench: NativeBench;
+  Listeners: new () => NativeListeners;
+  Endpoint: new (options: NativeEndpointOptions) => NativeEndpoint;
+  Attention: new (endpoint: NativeEndpoint, onCombined: Ended) => NativeAttention;
+  Ffn: new (endpoint: NativeEndpoint, onCollected: Ended) => NativeFfn;
+  info(): NativeInfo;
+  quantise(
+    src: Uint16Array | Float32Array,
+    q: Uint8Array,
+    scales: Float32Array,
+    rows: number,
+    hidden: number,
+    powerOfTwo: boolean,
+  ): Code;
+  dequantise(
+    q: Uint8Array,
+    scales: Float32Array,
+    out: Uint16Array | Float32Array,
+    rows: number,
+    hidden: number,
+  ): Code;
+  widen(src: Uint16Array, out: Float32Array): Code;
+  narrow(src: Float32Array, out: Uint16Array): Code;
+  gather(src: Uint8Array, index: Uint32Array, rowBytes: number, out: Uint8Array, outRow: number): Code;
+}
+
+const root = join(dirname(fileURLToPath(import.meta.url)), '..');
+
+/** Where an addon may lie: what was built here first, then what the package ships. */
+function load(): NativeAddon {
+  const require = createRequire(import.meta.url);
+  const tried: string[] = [];
+  const candidates = [
+    process.env.TENSORWEFT_ADDON,
+    join(root, 'out/cmake/Release/tensorweft.node'),
+    join(root, 'build/Release/tensorweft.node'),
+  ];
+  for (const path of candidates) {
+    if (path === undefined) continue;
+    try {
+      return require(path) as NativeAddon;
+    } catch (error) {
+      tried.push(`${path}: ${(error as Error).message.split('\n')[0]}`);
+    }
+  }
+  try {
+    const options = { name: 'tensorweft', napi_versions: [9] };
+    return (require('pkg-prebuilds') as (root: string, options: object) => NativeAddon)(root, options);
+  } catch (error) {
+    tried.push(`prebuilds: ${(error as Error).message.split('\n')[0]}`);
+  }
+  throw new WeftError(
+    'WEFT_UNAVAILABLE',
+    `the native addon could not be loaded on ${process.platform}-${process.arch}, Node ${process.version}; ` +
+      `build it with 'npm run build' in ${root}. Tried:\n  ${tried.join('\n  ')}`,
+    { details: { tried } },
+  );
+}
+
+export const native: NativeAddon = load();

@@ -1,0 +1,67 @@
+import { invalidArgument, WeftError } from '../errors.js';
+import { DTYPES, type DType, isDType } from './dtype.js';
+import { bytesOf, Tensor } from './tensor.js';
+
+/** Tensors begin on their own pair of cache lines. */
+const ALIGN = 128;
+
+interface Hole {
+  offset: number;
+  bytes: number;
+}
+
+/** The part of an arena that tensors are allocated from: first fit, holes joined when freed. */
+export class Heap {
+  readonly #buffer: ArrayBuffer;
+  readonly #holes: Hole[];
+  readonly #taken = new Map<Tensor, Hole>();
+
+  constructor(buffer: ArrayBuffer, offset: number, bytes: number) {
+    this.#buffer = buffer;
+    this.#holes = [{ offset, bytes }];
+  }
+
+  allocate(dtype: DType, shape: readonly number[]): Tensor {
+    if (!isDType(dtype)) throw invalidArgument('dtype', dtype, `one of ${DTYPES.join(', ')}`);
+    if (!shape.every((n) => Number.isSafeInteger(n) && n >= 0))
+      throw invalidArgument('shape', shape, 'a list of integers of at least 0');
+    const bytes = Math.max(ALIGN, Math.ceil(bytesOf(dtype, shape) / ALIGN) * ALIGN);
+    const hole = this.#holes.find((candidate) => candidate.bytes >= bytes);
+    if (hole === undefined) {
+      const free = this.#holes.reduce((most, { bytes }) => Math.max(most, bytes), 0);
+      throw new WeftError(
+        'WEFT_INVALID_ARGUMENT',
+        `a tensor of ${dtype} [${shape.join(', ')}] needs ${bytes} bytes, but the largest free piece of the mesh's heap has ${free}; ` +
+          'free() what is no longer used, or raise heapBytes of joinMesh',
+        { details: { argument: 'shape', bytes, free } },
+      );
+    }
+    const taken = { offset: hole.offset, bytes };
+    hole.offset += bytes;
+    hole.bytes -= bytes;
+    if (hole.bytes === 0) this.#holes.splice(this.#holes.indexOf(hole), 1);
+    const tensor = Tensor.over(this, dtype, shape, this.#buffer, taken.offset);
+    this.#taken.set(tensor, taken);
+    return tensor;
+  }
+
+  /** False when the tensor is not one of this heap, or was freed before. */
+  free(tensor: Tensor): boolean {
+    const taken = this.#taken.get(tensor);
+    if (taken === undefined) return false;
+    this.#taken.delete(tensor);
+    const at = this.#holes.findIndex((hole) => hole.offset > taken.offset);
+    this.#holes.splice(at < 0 ? this.#holes.length : at, 0, taken);
+    for (let i = this.#holes.length - 1; i > 0; i--) {
+      const [left, right] = [this.#holes[i - 1]!, this.#holes[i]!];
+      if (left.offset + left.bytes !== right.offset) continue;
+      left.bytes += right.bytes;
+      this.#holes.splice(i, 1);
+    }
+    return true;
+  }
+
+  owns(tensor: Tensor): boolean {
+    return tensor.heap === this;
+  }
+}
