@@ -1,8 +1,5 @@
 // Prints native/sources.txt anew: every .cc under native/ that belongs to the library or the binding.
-import { readdirSync } from 'node:fs';
+import { sources } from './lib/paths.mjs';
+import { nativeSources } from './lib/structure.mjs';
 
-const files = readdirSync('native', { recursive: true })
-  .map(String)
-  .filter((file) => file.endsWith('.cc') && !/^(test|bench|fuzz)\//.test(file))
-  .sort();
-for (const file of files) console.log(`native/${file}`);
+for (const file of nativeSources(sources(['native'], /\.cc$/))) console.log(file);

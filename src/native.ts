@@ -170,6 +170,17 @@ export interface NativeFfn {
   collectDone(code: Code): void;
   blamed(): number;
   available(attention: number, generation: number): number;
+  /** Until `rows` taken rows of a part are final. */
+  arrivalSync(
+    attention: number,
+    generation: number,
+    rows: number,
+    deadlineMs: number,
+    cancelFlag?: Int32Array,
+  ): Code;
+  /** `again`: the constructor's callback will be called with 1 + attention * depth + slot. */
+  arrivalStart(attention: number, generation: number, rows: number, deadlineMs: number): Code;
+  arrivalCancel(attention: number, generation: number): void;
   /** The number of selections, or a Code as a negative number. */
   select(attention: number, generation: number): number;
   reply(attention: number, generation: number, rows: number, finalRows: number): Code;

@@ -89,11 +89,13 @@ export class AttentionLoop {
     if (batch.rows > 0) {
       const logits = slot.column(LOGITS) as Float32Array;
       batch.attend(this.#x, { logits, experts: slot.experts, weights: slot.weights });
+    }
+    const dispatchedAt = performance.now();
+    if (batch.rows > 0) {
       const x = this.#x.subarray(0, batch.rows * (this.#x.length / this.#split.maxTokens));
       if (this.#split.dispatch === 'fp8') slot.quantize(x);
       else slot.write(x);
     }
-    const dispatchedAt = performance.now();
     const round = slot.dispatch();
     this.#inFlight[batch.index] = { round, dispatchedAt, dispatchMs: performance.now() - dispatchedAt };
     this.#rounds++;

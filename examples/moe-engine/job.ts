@@ -23,9 +23,12 @@ export interface AttentionReport {
   /** Unix time in milliseconds of the first and after the last step. */
   readonly startedAt: number;
   readonly endedAt: number;
-  /** One per round with rows, but for each micro-batch's first step, which warms up: from dispatch to the combined result, with whatever was overlapped in between. */
+  /**
+   * From writing the payload and dispatch() to the combined result, with whatever was overlapped in between. One per round with rows, without those
+   * of each micro-batch's first step, which warms up.
+   */
   readonly roundTrip: Float64Array;
-  /** One per round of the same: spent inside dispatch() and waiting in combine(), that is, what overlap did not hide. */
+  /** Of the same rounds: spent in the write and dispatch(), and waiting in combine(), that is, what overlap did not hide. */
   readonly exposed: Float64Array;
   readonly rounds: number;
   /** Rounds of a micro-batch that had nothing to do. */

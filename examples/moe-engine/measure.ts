@@ -15,7 +15,7 @@ export interface Measures {
   readonly tokensPerSecond: number;
   /** Dispatch to combined result; the experts' arithmetic and what was overlapped are in it. */
   readonly roundTrip: Percentiles;
-  /** Time that an attention rank spent in dispatch() and waiting in combine(). */
+  /** Time that an attention rank spent in write and dispatch(), and waiting in combine(). */
   readonly exposed: Percentiles;
   /** The experts' arithmetic of one round on one FFN rank. */
   readonly ffnCompute: Percentiles;

@@ -43,7 +43,7 @@ export async function runRank<Report>(main: (context: RankContext) => Promise<Re
   }
   process.off('disconnect', abort);
   if (!process.connected) {
-    if (message.kind === 'failure') console.error(message.text);
+    if (message.kind === 'failure' && !stop.signal.aborted) console.error(message.text);
     return;
   }
   // Closing the channel before the message is out could lose it; leaving it open would keep this process alive.

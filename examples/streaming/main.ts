@@ -50,14 +50,9 @@ async function ffn(): Promise<void> {
 /** Negates each block when it is there, and lets it go at once. */
 async function serve(part: FfnPart): Promise<void> {
   const { hidden, output } = part;
-  const deadline = Date.now() + 10_000;
   for (let done = 0; done < part.tokens; ) {
+    await part.whenAvailable(done + 1);
     const ready = part.available;
-    if (ready === done) {
-      if (Date.now() > deadline) throw new Error(`row ${done} of attention rank ${part.rank} did not come`);
-      await sleep(1);
-      continue;
-    }
     for (let i = done * HIDDEN; i < ready * HIDDEN; i++) output[i] = hidden[i]! ^ 0x8000;
     part.publish(ready);
     say(`ffn        answered rows ${done} to ${ready - 1}`);

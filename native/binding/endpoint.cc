@@ -91,6 +91,7 @@ EndpointObject::EndpointObject(const Napi::CallbackInfo& info) : Napi::ObjectWra
   options.wait = read_wait(js.Get("wait").As<Napi::Object>());
   const size_t heap = core->is_attention ? weft::heap_offset(core->dispatch, 1)
                                          : weft::heap_offset(core->reply, core->config.attention);
+  options.hot_bytes = heap;
   options.arena_bytes = heap + static_cast<size_t>(number(js, "heapBytes"));
   auto endpoint = Endpoint::create(options);
   if (!endpoint) {

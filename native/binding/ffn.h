@@ -22,6 +22,9 @@ class FfnObject : public Napi::ObjectWrap<FfnObject> {
                         InstanceMethod("collectDone", &FfnObject::collect_done),
                         InstanceMethod("blamed", &FfnObject::blamed),
                         InstanceMethod("available", &FfnObject::available),
+                        InstanceMethod("arrivalSync", &FfnObject::arrival_sync),
+                        InstanceMethod("arrivalStart", &FfnObject::arrival_start),
+                        InstanceMethod("arrivalCancel", &FfnObject::arrival_cancel),
                         InstanceMethod("select", &FfnObject::select),
                         InstanceMethod("reply", &FfnObject::reply)});
   }
@@ -148,6 +151,41 @@ class FfnObject : public Napi::ObjectWrap<FfnObject> {
   }
   Napi::Value available(const Napi::CallbackInfo& info) {
     return Napi::Number::New(info.Env(), open(info) ? side_->available(arg_u32(info, 0), generation(info, 1)) : 0);
+  }
+  // (attention, generation, rows, deadlineMs)
+  Arrival& aim_arrival(const Napi::CallbackInfo& info) {
+    Arrival& arrival = side_->arrival(arg_u32(info, 0), generation(info, 1));
+    arrival.aim(generation(info, 1), arg_u32(info, 2));
+    arrival.rearm(deadline_after_ms(arg_f64(info, 3)));
+    return arrival;
+  }
+  // ..., cancelFlag?)
+  Napi::Value arrival_sync(const Napi::CallbackInfo& info) {
+    if (!open(info)) return code(info, Code::state);
+    return code(info, core_->endpoint->wait(aim_arrival(info), cancel_flag(info, 4)));
+  }
+  // `again`: the callback will be called with 1 + attention * depth + slot.
+  Napi::Value arrival_start(const Napi::CallbackInfo& info) {
+    if (!open(info)) return code(info, Code::state);
+    Arrival& arrival = aim_arrival(info);
+    const Code outcome = arrival.step();
+    if (outcome != Code::again) return code(info, outcome);
+    arrival.on_end_context = this;
+    arrival.on_end = [](void* self, Operation& operation, Code ended) {
+      auto* object = static_cast<FfnObject*>(self);
+      const auto& arrived = static_cast<Arrival&>(operation);
+      const uint64_t which = 1 + uint64_t{arrived.attention()} * object->core_->config.depth + arrived.slot();
+      object->completions_->post(which, ended, operation.blamed);
+    };
+    completions_->expect();
+    if (core_->endpoint->submit(arrival)) return code(info, Code::again);
+    completions_->withdraw();
+    return code(info, core_->endpoint->closed() ? Code::closed : Code::slot_busy);
+  }
+  void arrival_cancel(const Napi::CallbackInfo& info) {
+    if (!open(info)) return;
+    side_->arrival(arg_u32(info, 0), generation(info, 1)).cancel();
+    core_->endpoint->nudge();
   }
   // The number of selections, or a negative Code.
   Napi::Value select(const Napi::CallbackInfo& info) {

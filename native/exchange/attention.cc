@@ -81,9 +81,10 @@ Code AttentionSide::publish(uint64_t generation, uint32_t rows, uint32_t final_r
     }
     publisher_.begin(generation, rows, tag, meta_bytes, config_.routed);
     round.phase = SlotPhase::begun;
-  } else if (round.phase != SlotPhase::begun || rows != round.rows) {
+  } else if (round.phase != SlotPhase::begun || rows != round.rows || final_rows < round.published) {
     return Code::state;
   }
+  round.published = final_rows;
   publisher_.advance(generation, final_rows);
   return Code::ok;
 }

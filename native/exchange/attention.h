@@ -78,7 +78,8 @@ class AttentionSide {
   Code claim(uint64_t& generation);
   // Makes a claimed slot free again; nothing was published.
   Code unclaim(uint64_t generation);
-  // Publishes the claimed slot: rows below `final_rows` are final. Called again with more rows for a streamed round.
+  // Publishes the claimed slot: rows below `final_rows` are final. Called again with more rows for a streamed round;
+  // `state` when it has other rows, or fewer final ones, than before.
   Code publish(uint64_t generation, uint32_t rows, uint32_t final_rows, uint32_t tag, uint16_t meta_bytes);
   uint32_t bad_token(uint64_t generation) const { return plan(generation).bad_token; }
 
@@ -105,6 +106,7 @@ class AttentionSide {
     SlotPhase phase = SlotPhase::free;
     uint64_t generation = 0;
     uint32_t rows = 0;
+    uint32_t published = 0;  // rows final so far
     bool terms = false;  // results are put together by plan.terms, not rank by rank
     CombinePlan plan;
     std::unique_ptr<Combine> combine;

@@ -14,27 +14,30 @@ FfnSide::FfnSide(Endpoint& endpoint, const ExchangeConfig& config, uint32_t rank
     Source source{Subscriber(endpoint, peer, 0, rounds, static_cast<uint16_t>(rank)),
                   std::make_unique<Publisher>(endpoint, replies, static_cast<uint16_t>(a),
                                               publication_offset(replies, a), std::vector<size_t>{peer}),
-                  {}};
-    for (uint32_t slot = 0; slot < config.depth; ++slot) source.parts.emplace_back(config_);
+                  {}, {}, 1, false, false, {}};
+    for (uint32_t slot = 0; slot < config.depth; ++slot) {
+      source.parts.push_back(std::make_unique<Part>(config_));
+      source.arrivals.push_back(std::make_unique<Arrival>(*this, a, slot));
+    }
     sources_.push_back(std::move(source));
   }
 }
 
-Code FfnSide::open(Source& source, uint32_t attention, const RoundView& view) {
-  Part& part = source.parts[view.generation % config_.depth];
+Code FfnSide::open(Source& source, uint32_t attention) {
+  const RoundView& view = source.seen;
+  Part& part = source.part(view.generation);
   part.view = view;
   part.selected = false;
   part.begun = false;
   part.published = 0;
   if (view.routed) {
     if (const Code code = source.rounds.copy_list(view, part.token_of.data()); code != Code::ok) return code;
-  } else {
+    if (!source.rounds.packs_rows()) std::copy_n(part.token_of.begin(), view.taken, part.row_of.begin());
+  } else if (config_.routed) {
     std::iota(part.token_of.begin(), part.token_of.begin() + view.taken, 0);
   }
-  if (view.routed && source.rounds.packs_rows())
+  if (config_.routed && (!view.routed || source.rounds.packs_rows()))
     std::iota(part.row_of.begin(), part.row_of.begin() + view.taken, 0);
-  else
-    std::copy_n(part.token_of.begin(), view.taken, part.row_of.begin());
   part.reply_rows = view.taken;
   source.next = view.generation + 1;
   if (config_.combine == CombineKind::weighted && view.final_rows == view.rows) select(attention, view.generation);
@@ -42,13 +45,38 @@ Code FfnSide::open(Source& source, uint32_t attention, const RoundView& view) {
   return Code::ok;
 }
 
+namespace {
+
+uint32_t taken_below(const Part& part, uint32_t final_rows) {
+  if (final_rows == part.view.rows) return part.view.taken;
+  const auto end = part.token_of.begin() + part.view.taken;
+  return static_cast<uint32_t>(std::lower_bound(part.token_of.begin(), end, final_rows) - part.token_of.begin());
+}
+
+}  // namespace
+
 uint32_t FfnSide::available(uint32_t attention, uint64_t generation) {
   Part& part = this->part(attention, generation);
   if (part.view.final_rows < part.view.rows)
     part.view.final_rows = std::min(part.view.rows, sources_[attention].rounds.final_rows(generation));
-  const auto end = part.token_of.begin() + part.view.taken;
-  return static_cast<uint32_t>(std::lower_bound(part.token_of.begin(), end, part.view.final_rows) -
-                               part.token_of.begin());
+  return taken_below(part, part.view.final_rows);
+}
+
+void Arrival::aim(uint64_t generation, uint32_t rows) {
+  generation_ = generation;
+  rows_ = rows;
+  blamed = kNoPeer;
+}
+
+Code Arrival::step() {
+  const Source& source = side_.sources_[attention_];
+  const Part& part = *source.parts[slot_];
+  const Code peer = source.rounds.peer_state();  // first: what was published before the peer went counts
+  const uint32_t final_rows = std::min(part.view.rows, source.rounds.final_rows(generation_));
+  if (taken_below(part, final_rows) >= rows_) return Code::ok;
+  if (peer == Code::ok) return Code::again;
+  blamed = source.rounds.member();
+  return peer;
 }
 
 Code FfnSide::select(uint32_t attention, uint64_t generation) {
@@ -70,7 +98,7 @@ Code FfnSide::reply(uint32_t attention, uint64_t generation, uint32_t rows, uint
   Part& part = this->part(attention, generation);
   if (!part.open || part.view.generation != generation) return Code::state;
   if (config_.combine == CombineKind::weighted && !part.selected) return Code::state;
-  const bool any_number = config_.combine == CombineKind::none;
+  const bool any_number = config_.combine == CombineKind::none && !part.begun;
   const uint32_t capacity = source.replies->layout().shape().max_rows;
   if ((any_number ? rows > capacity : rows != part.reply_rows) || final_rows > rows || final_rows < part.published)
     return Code::too_many_rows;
@@ -78,6 +106,7 @@ Code FfnSide::reply(uint32_t attention, uint64_t generation, uint32_t rows, uint
   if (final_rows == rows && available(attention, generation) < part.view.taken) return Code::again;
   if (!part.begun) source.replies->begin(generation, rows, part.view.tag, 0, false);
   part.begun = true;
+  part.reply_rows = rows;
   part.published = final_rows;
   if (final_rows == rows) {
     part.open.store(false, std::memory_order_release);

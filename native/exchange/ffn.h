@@ -2,8 +2,8 @@
 #pragma once
 
 #include <atomic>
-#include <deque>
 #include <memory>
+#include <numeric>
 #include <vector>
 
 #include "exchange/config.h"
@@ -15,7 +15,12 @@ namespace weft {
 
 // One attention rank's round at this rank, from collect to the end of the reply.
 struct Part {
-  explicit Part(const ExchangeConfig& config) : token_of(config.max_tokens), row_of(config.max_tokens), selections(config) {}
+  // Rows taken are all rows, one behind the other, unless the mode is 'routed': then open() writes them.
+  explicit Part(const ExchangeConfig& config)
+      : token_of(config.max_tokens), row_of(config.max_tokens), selections(config) {
+    std::iota(token_of.begin(), token_of.end(), 0);
+    std::iota(row_of.begin(), row_of.end(), 0);
+  }
 
   // Collected and not yet replied to. The replying thread closes it (release), the collecting one looks (acquire).
   std::atomic<bool> open{false};
@@ -29,9 +34,26 @@ struct Part {
   bool begun = false;
 };
 
+class Arrival;
+
+// What a ffn rank keeps of one attention rank.
+struct Source {
+  Part& part(uint64_t generation) { return *parts[rounds.layout().slot_of(generation)]; }
+
+  Subscriber rounds;
+  std::unique_ptr<Publisher> replies;
+  std::vector<std::unique_ptr<Part>> parts;  // [depth]
+  std::vector<std::unique_ptr<Arrival>> arrivals;  // [depth]
+  uint64_t next = 1;                         // generation to collect
+  bool told = false;                         // its loss was reported
+  bool ready = false;                        // `seen` is its next round, complete enough to open
+  RoundView seen;
+};
+
 enum class Gather : uint8_t { any = 0, all, at_least };
 
 class FfnSide;
+class Arrival;
 
 // Waits until enough attention ranks have a round ready, then opens a part for each that has.
 class Collect : public Operation {
@@ -46,6 +68,10 @@ class Collect : public Operation {
   const std::vector<uint32_t>& ranks() const { return ranks_; }
 
  private:
+  Code look(Source& source) const;
+  bool enough(uint32_t ready, uint32_t alive);
+  Code open_ready();
+
   FfnSide& side_;
   Gather gather_ = Gather::any;
   uint32_t count_ = 1;
@@ -54,6 +80,23 @@ class Collect : public Operation {
   bool streamed_ = false;
   bool skip_lost_ = false;
   std::vector<uint32_t> ranks_;
+};
+
+// Waits until a streamed round has enough rows.
+class Arrival : public Operation {
+ public:
+  Arrival(FfnSide& side, uint32_t attention, uint32_t slot) : side_(side), attention_(attention), slot_(slot) {}
+  // `rows`: taken rows that must be final.
+  void aim(uint64_t generation, uint32_t rows);
+  Code step() override;
+  uint32_t attention() const { return attention_; }
+  uint32_t slot() const { return slot_; }
+
+ private:
+  FfnSide& side_;
+  uint32_t attention_, slot_;
+  uint64_t generation_ = 0;
+  uint32_t rows_ = 0;
 };
 
 class FfnSide {
@@ -66,7 +109,7 @@ class FfnSide {
   Collect& collect() { return collect_; }
 
   Part& part(uint32_t attention, uint64_t generation) {
-    return sources_[attention].parts[generation % config_.depth];
+    return sources_[attention].part(generation);
   }
   // The generation that was collected last from an attention rank.
   uint64_t collected(uint32_t attention) const { return sources_[attention].next - 1; }
@@ -75,6 +118,9 @@ class FfnSide {
 
   // Taken rows that are final by now; grows to part.view.taken.
   uint32_t available(uint32_t attention, uint64_t generation);
+  Arrival& arrival(uint32_t attention, uint64_t generation) {
+    return *sources_[attention].arrivals[sources_[attention].rounds.layout().slot_of(generation)];
+  }
   // Makes part.selections; `again` while rows are missing.
   Code select(uint32_t attention, uint64_t generation);
   // Reply rows below `final_rows` are final. `rows` is the reply's size. All rows final ends the part: its slot
@@ -83,15 +129,8 @@ class FfnSide {
 
  private:
   friend class Collect;
-  struct Source {
-    Subscriber rounds;
-    std::unique_ptr<Publisher> replies;
-    std::deque<Part> parts;  // [depth]
-    uint64_t next = 1;        // generation to collect
-    bool told = false;        // its loss was reported
-  };
-
-  Code open(Source& source, uint32_t attention, const RoundView& view);
+  friend class Arrival;
+  Code open(Source& source, uint32_t attention);
 
   Endpoint& endpoint_;
   ExchangeConfig config_;

@@ -3,18 +3,27 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <new>
 
 namespace weft {
 
+namespace {
+// Huge pages are for rounds of megabytes: rows are streamed through once, and address translation is a good part of
+// that. Below a megabyte they would only take memory; above a gibibyte they would take too much of it at once.
+constexpr size_t kLeastHot = size_t{1} << 20;
+constexpr size_t kMostHot = size_t{1} << 30;
+}  // namespace
+
 #ifndef F_SEAL_FUTURE_WRITE
 #define F_SEAL_FUTURE_WRITE 0x0010
 #endif
 
-Expected<std::unique_ptr<Arena>> Arena::create(size_t bytes, uint32_t member, uint64_t epoch) {
-  bytes = align_up(bytes, 4096);
+Expected<std::unique_ptr<Arena>> Arena::create(size_t bytes, uint32_t member, uint64_t epoch, size_t hot_bytes) {
+  hot_bytes = hot_bytes < kLeastHot || hot_bytes > kMostHot ? 0 : align_up(hot_bytes, kHugePage);
+  bytes = align_up(std::max(bytes, hot_bytes), 4096);
   Fd file(memfd_create("tensorweft", MFD_CLOEXEC | MFD_ALLOW_SEALING));
   if (!file) return fail(Code::system, "memfd_create", errno);
   if (ftruncate(file.get(), static_cast<off_t>(bytes)) != 0) return fail(Code::system, "ftruncate of the arena", errno);
@@ -33,6 +42,7 @@ Expected<std::unique_ptr<Arena>> Arena::create(size_t bytes, uint32_t member, ui
   auto arena = std::make_unique<Arena>();
   arena->mapping_ = std::move(*mapping);
   arena->read_only_ = std::move(read_only);
+  arena->mapping_->back_with_huge_pages(hot_bytes);
   auto* header = new (arena->data()) ArenaHeader{};
   header->magic = kArenaMagic;
   header->version = kArenaVersion;

@@ -13,12 +13,17 @@ namespace weft {
 
 namespace {
 
-Expected<void> wait_for(int socket, short events, int64_t deadline) {
+// No wake-up is tied to a stop flag; it is looked at this often.
+constexpr int64_t kStopPollMs = 10;
+
+Expected<void> wait_for(int socket, short events, int64_t deadline, const std::atomic<bool>* stop) {
   pollfd p{socket, events, 0};
+  const int64_t turn_ms = stop != nullptr ? kStopPollMs : 1000;
   for (;;) {
+    if (stop != nullptr && stop->load()) return fail(Code::aborted, "the handshake was broken off");
     const int64_t left = deadline == kNever ? 1000 : (deadline - now_ns()) / 1'000'000;
     if (left < 0) return fail(Code::deadline, "the peer did not answer the handshake in time");
-    const int n = poll(&p, 1, static_cast<int>(std::min<int64_t>(left + 1, 1000)));
+    const int n = poll(&p, 1, static_cast<int>(std::min<int64_t>(left + 1, turn_ms)));
     if (n > 0) return {};
     if (n < 0 && errno != EINTR) return fail(Code::system, "poll", errno);
   }
@@ -29,7 +34,7 @@ bool would_block() { return errno == EAGAIN || errno == EWOULDBLOCK || errno == 
 }  // namespace
 
 Expected<void> send_with_fds(int socket, std::span<const std::byte> bytes, std::span<const int> fds,
-                             int64_t deadline) {
+                             int64_t deadline, const std::atomic<bool>* stop) {
   alignas(cmsghdr) char control[CMSG_SPACE(kMaxPassedFds * sizeof(int))] = {};
   bool attach = !fds.empty();
   while (!bytes.empty()) {
@@ -49,7 +54,7 @@ Expected<void> send_with_fds(int socket, std::span<const std::byte> bytes, std::
     const ssize_t n = sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
     if (n < 0) {
       if (!would_block()) return fail(Code::peer_lost, "the peer went away during the handshake", errno);
-      if (auto ready = wait_for(socket, POLLOUT, deadline); !ready) return ready;
+      if (auto ready = wait_for(socket, POLLOUT, deadline, stop); !ready) return ready;
       continue;
     }
     attach = false;
@@ -58,7 +63,8 @@ Expected<void> send_with_fds(int socket, std::span<const std::byte> bytes, std::
   return {};
 }
 
-Expected<void> recv_with_fds(int socket, std::span<std::byte> bytes, std::vector<Fd>& fds, int64_t deadline) {
+Expected<void> recv_with_fds(int socket, std::span<std::byte> bytes, std::vector<Fd>& fds, int64_t deadline,
+                             const std::atomic<bool>* stop) {
   while (!bytes.empty()) {
     alignas(cmsghdr) char control[CMSG_SPACE(kMaxPassedFds * sizeof(int))];
     iovec iov{bytes.data(), bytes.size()};
@@ -71,7 +77,7 @@ Expected<void> recv_with_fds(int socket, std::span<std::byte> bytes, std::vector
     if (n == 0) return fail(Code::peer_lost, "the peer closed the connection during the handshake");
     if (n < 0) {
       if (!would_block()) return fail(Code::peer_lost, "the peer went away during the handshake", errno);
-      if (auto ready = wait_for(socket, POLLIN, deadline); !ready) return ready;
+      if (auto ready = wait_for(socket, POLLIN, deadline, stop); !ready) return ready;
       continue;
     }
     for (cmsghdr* head = CMSG_FIRSTHDR(&message); head != nullptr; head = CMSG_NXTHDR(&message, head)) {
@@ -83,6 +89,7 @@ Expected<void> recv_with_fds(int socket, std::span<std::byte> bytes, std::vector
         fds.emplace_back(fd);
       }
     }
+    if (fds.size() > kMaxPassedFds) return fail(Code::protocol, "the peer passed too many descriptors");
     bytes = bytes.subspan(static_cast<size_t>(n));
   }
   return {};

@@ -7,6 +7,8 @@
 
 namespace weft {
 
+constexpr size_t kHugePage = 2 * 1024 * 1024;
+
 // A mapped range. Whoever reads or writes the range holds a shared_ptr to it, JavaScript views included, so it
 // outlives the link or the mesh that made it.
 class Mapping {
@@ -14,6 +16,10 @@ class Mapping {
   ~Mapping();
   Mapping(const Mapping&) = delete;
   Mapping& operator=(const Mapping&) = delete;
+
+  // Backs the first `bytes` with huge pages, which makes them resident. A wish: kernels before 6.1 and hosts without
+  // free huge pages don't grant it, and nothing else changes then.
+  void back_with_huge_pages(size_t bytes);
 
   std::byte* data() const { return data_; }
   size_t size() const { return size_; }

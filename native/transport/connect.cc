@@ -24,6 +24,24 @@ constexpr int64_t kStrangerNs = 5'000'000'000;
 constexpr size_t kMaxStrangers = 256;
 constexpr int64_t kDialTurnNs = 100'000'000;
 
+// One who knocked: answered by a thread of its own.
+struct Stranger {
+  std::atomic<bool> done{false};
+  std::jthread thread;
+};
+
+// A reject is not authenticated: what it gives as the reason is one of those that acceptors have, or nothing.
+Code reason_of(const wire::Hello& reject) {
+  switch (static_cast<Code>(reject.reason)) {
+    case Code::auth:
+    case Code::config_mismatch:
+    case Code::state:
+      return static_cast<Code>(reject.reason);
+    default:
+      return Code::protocol;
+  }
+}
+
 std::span<std::byte> bytes_of(wire::Hello& hello) {
   return std::as_writable_bytes(std::span(&hello, 1));
 }
@@ -98,16 +116,17 @@ Expected<void> Endpoint::greet(size_t peer, int64_t deadline) {
   if (!socket) return std::unexpected(socket.error());
   if (auto known = transport.check_peer(socket->get()); !known) return known;
   wire::Hello hello = hello_to(peer, wire::HelloKind::hello);
-  if (auto sent = send_with_fds(socket->get(), bytes_of(hello), {}, deadline); !sent) return sent;
+  const auto* stop = &handshakes_->stop;
+  if (auto sent = send_with_fds(socket->get(), bytes_of(hello), {}, deadline, stop); !sent) return sent;
   Session session;
-  if (auto got = recv_with_fds(socket->get(), bytes_of(session.hello), session.fds, deadline); !got) return got;
+  if (auto got = recv_with_fds(socket->get(), bytes_of(session.hello), session.fds, deadline, stop); !got) return got;
   if (validate_shape(session.hello) == Code::ok && session.hello.kind == wire::HelloKind::reject)
-    return fail(static_cast<Code>(session.hello.reason), "the peer refused the handshake");
+    return fail(reason_of(session.hello), "the peer refused the handshake");
   if (const Code code = validate(session.hello, expect_from(peer, wire::HelloKind::accept)); code != Code::ok)
     return fail(code, "the peer's answer to the handshake is not valid");
   hello = hello_to(peer, wire::HelloKind::ready);
   const Local local{arena_.get(), &own_bell_, options_.epoch};
-  if (auto sent = send_with_fds(socket->get(), bytes_of(hello), transport.descriptors(local), deadline); !sent)
+  if (auto sent = send_with_fds(socket->get(), bytes_of(hello), transport.descriptors(local), deadline, stop); !sent)
     return sent;
   session.socket = std::move(*socket);
   return install(peer, std::move(session));
@@ -115,8 +134,9 @@ Expected<void> Endpoint::greet(size_t peer, int64_t deadline) {
 
 void Endpoint::answer(Fd socket, const Transport& transport, int64_t deadline) {
   if (!transport.check_peer(socket.get())) return;
+  const auto* stop = &handshakes_->stop;
   Session session;
-  if (!recv_with_fds(socket.get(), bytes_of(session.hello), session.fds, deadline)) return;
+  if (!recv_with_fds(socket.get(), bytes_of(session.hello), session.fds, deadline, stop)) return;
   if (validate_shape(session.hello) != Code::ok) return;
   const auto spec = std::find_if(specs_.begin(), specs_.end(), [&](const PeerSpec& candidate) {
     return !candidate.dial && candidate.member == session.hello.from && candidate.transport == transport.name();
@@ -134,7 +154,7 @@ void Endpoint::answer(Fd socket, const Transport& transport, int64_t deadline) {
     reject.kind = wire::HelloKind::reject;
     reject.reason = static_cast<uint32_t>(code);
     seal(reject);
-    (void)send_with_fds(socket.get(), bytes_of(reject), {}, deadline);
+    (void)send_with_fds(socket.get(), bytes_of(reject), {}, deadline, stop);
     // Only a peer that proved itself may make our connect() fail; a stranger is merely turned away.
     if (code == Code::config_mismatch)
       handshakes_->failed(blame({code, {}, {}, 0, "the peer was set up with another configuration"}, spec->member));
@@ -142,8 +162,8 @@ void Endpoint::answer(Fd socket, const Transport& transport, int64_t deadline) {
   }
   wire::Hello hello = hello_to(peer, wire::HelloKind::accept);
   const Local local{arena_.get(), &own_bell_, options_.epoch};
-  auto done = send_with_fds(socket.get(), bytes_of(hello), transport.descriptors(local), deadline);
-  if (done) done = recv_with_fds(socket.get(), bytes_of(session.hello), session.fds, deadline);
+  auto done = send_with_fds(socket.get(), bytes_of(hello), transport.descriptors(local), deadline, stop);
+  if (done) done = recv_with_fds(socket.get(), bytes_of(session.hello), session.fds, deadline, stop);
   if (done && validate(session.hello, expect_from(peer, wire::HelloKind::ready)) != Code::ok)
     done = fail(Code::protocol, "the peer did not finish the handshake");
   session.socket = std::move(socket);
@@ -152,8 +172,14 @@ void Endpoint::answer(Fd socket, const Transport& transport, int64_t deadline) {
 }
 
 Expected<void> Endpoint::accept_all(int64_t deadline, const std::atomic<bool>* cancelled) {
-  std::list<std::jthread> strangers;
+  std::list<Stranger> strangers;
+  // However this ends, whoever is still being answered is not waited for.
+  struct Stop {
+    std::atomic<bool>& flag;
+    ~Stop() { flag = true; }
+  } stop{handshakes_->stop};
   for (;;) {
+    strangers.remove_if([](const Stranger& stranger) { return stranger.done.load(); });
     {
       std::lock_guard hold(handshakes_->lock);
       if (!handshakes_->errors.empty()) return std::unexpected(handshakes_->errors.front());
@@ -172,15 +198,19 @@ Expected<void> Endpoint::accept_all(int64_t deadline, const std::atomic<bool>* c
     if (poll(fds.data(), fds.size(), 10) <= 0) continue;
     for (size_t i = 0; i < fds.size(); ++i) {
       if (fds[i].revents == 0 || strangers.size() >= kMaxStrangers) continue;
-      if (auto socket = accept_one(fds[i].fd))
-        strangers.emplace_back([this, i, deadline, socket = std::move(*socket)]() mutable {
+      if (auto socket = accept_one(fds[i].fd)) {
+        Stranger& stranger = strangers.emplace_back();
+        stranger.thread = std::jthread([this, i, deadline, &stranger, socket = std::move(*socket)]() mutable {
           answer(std::move(socket), *listeners_[i].first, std::min(deadline, now_ns() + kStrangerNs));
+          stranger.done = true;
         });
+      }
     }
   }
 }
 
 Expected<void> Endpoint::connect(std::vector<PeerSpec> peers, int64_t deadline, const std::atomic<bool>* cancelled) {
+  std::lock_guard connecting(connect_lock_);
   specs_ = std::move(peers);
   links_.resize(specs_.size());
   Handshakes handshakes;

@@ -1,11 +1,13 @@
 #include "transport/endpoint.h"
 
+#include <sched.h>
+
 #include <cerrno>
 
 namespace weft {
 
 Expected<std::unique_ptr<Endpoint>> Endpoint::create(const EndpointOptions& options) {
-  auto arena = Arena::create(options.arena_bytes, options.member, options.epoch);
+  auto arena = Arena::create(options.arena_bytes, options.member, options.epoch, options.hot_bytes);
   if (!arena) return std::unexpected(arena.error());
   auto bells = Doorbell::create();
   if (!bells) return std::unexpected(bells.error());
@@ -39,21 +41,38 @@ bool Endpoint::progress() {
   return moved;
 }
 
+void Endpoint::nudge() {
+  // SYNC POINT nudge: we change what the service thread looks at, fence, load service_sleeps_; it stores
+  // service_sleeps_, fences, looks once more, sleeps.
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  if (service_sleeps_.load(std::memory_order_relaxed)) own_bell_.wake(1u << static_cast<uint32_t>(Bay::service));
+}
+
 void Endpoint::keep_sending() {
   // SYNC POINT ticking: we store `sending`, fence, load `ticking_`; the service thread stores `ticking_` = false,
   // fences, loads `sending` before it sleeps for longer than a tick.
   std::atomic_thread_fence(std::memory_order_seq_cst);
-  if (!ticking_.load(std::memory_order_relaxed)) own_bell_.ring();
+  if (!ticking_.load(std::memory_order_relaxed)) nudge();
 }
 
 void Endpoint::close() {
   if (closed_.exchange(true)) return;
+  std::lock_guard connecting(connect_lock_);
   if (service_.joinable()) {
     nudge();
     service_.join();
   }
-  for (size_t i = 0; i < kMaxOperations; ++i) end(i, Code::closed);
-  for (const auto& link : links_) link->close();
+  // SYNC POINT closing: we have stored `closed_`; submit() and wait() say that they are at it before they load it.
+  while (submitted_.load() > 0) {
+    for (size_t i = 0; i < kMaxOperations; ++i) end(i, Code::closed);
+    sched_yield();
+  }
+  while (caller_waits_.load()) {
+    own_bell_.wake(1u << static_cast<uint32_t>(Bay::caller));
+    sched_yield();
+  }
+  for (const auto& link : links_)
+    if (link) link->close();  // connect() may have ended without some
   listeners_.clear();
 }
 

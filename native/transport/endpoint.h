@@ -7,6 +7,7 @@
 #include <array>
 #include <atomic>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
@@ -25,6 +26,7 @@ struct EndpointOptions {
   uint32_t member = 0;
   wire::Bytes32 config_hash{};
   size_t arena_bytes = 0;
+  size_t hot_bytes = 0;  // of them, those of the publications
   WaitPolicy wait;
 };
 
@@ -64,14 +66,16 @@ class Endpoint {
   // Blocks the calling thread until the operation ends, its deadline passes or `cancel_flag` (of the caller's, may
   // be null) becomes non-zero. One caller at a time.
   Code wait(Operation& operation, const std::atomic<int32_t>* cancel_flag = nullptr);
-  // Leaves the operation to the service thread, which calls ended(). False: too many are under way.
+  // Leaves the operation to the service thread, which calls on_end. False: too many are under way, or closed.
   bool submit(Operation& operation);
-  // After Operation::cancel(): makes the service thread look.
-  void nudge() { own_bell_.wake(1u << static_cast<uint32_t>(Bay::service)); }
+  // Makes the service thread look again, after something that it looks at has changed: an operation, its
+  // cancellation, closing.
+  void nudge();
   // After Link::publish() left bytes behind that no waiter will move.
   void keep_sending();
 
-  // Ends every wait with `closed`, says goodbye to every peer, closes every descriptor. Idempotent.
+  // Ends every wait with `closed`, says goodbye to every peer, closes every connection. Idempotent; from any thread
+  // but the service thread (not from on_end).
   void close();
   bool closed() const { return closed_.load(std::memory_order_acquire); }
 
@@ -80,7 +84,6 @@ class Endpoint {
 
   explicit Endpoint(const EndpointOptions& options) : options_(options) {}
 
-  Expected<void> shake(size_t peer, Fd socket, int64_t deadline);
   Expected<void> greet(size_t peer, int64_t deadline);   // as the one who dials
   void answer(Fd socket, const Transport& transport, int64_t deadline);  // as the one who is dialled
   wire::Hello hello_to(size_t peer, wire::HelloKind kind) const;
@@ -96,10 +99,11 @@ class Endpoint {
   // and after the condition was looked at once more. `data_links`: watch the links that need progress() too.
   void sleep(Bay bay, int64_t until, bool data_links);
 
-  // SYNC POINT doorbell, the reader's half: from here on writers ring.
+  // SYNC POINT doorbell, the reader's half: from here on writers ring (when `wants_data`).
   class Asleep {
    public:
-    Asleep(std::atomic<uint32_t>& parked, Bay bay) : parked_(parked), bit_(1u << static_cast<uint32_t>(bay)) {
+    Asleep(std::atomic<uint32_t>& parked, Bay bay, bool wants_data)
+        : parked_(parked), bit_(wants_data ? 1u << static_cast<uint32_t>(bay) : 0) {
       parked_.fetch_or(bit_, std::memory_order_seq_cst);
       std::atomic_thread_fence(std::memory_order_seq_cst);
     }
@@ -121,12 +125,14 @@ class Endpoint {
 
   struct Handshakes;
   Handshakes* handshakes_ = nullptr;  // while connect() runs
+  std::mutex connect_lock_;           // held by connect(); close() waits until it has noticed
 
   std::array<std::atomic<Operation*>, kMaxOperations> operations_{};
   std::atomic<uint32_t> submitted_{0};
   std::atomic<bool> caller_waits_{false};   // a blocking wait is under way,
   std::atomic<bool> caller_sleeps_{false};  // has begun to sleep in it and watches the data links itself,
   std::atomic<bool> caller_waited_{false};  // or was under way since the service thread last looked
+  std::atomic<bool> service_sleeps_{false};
   std::atomic<bool> ticking_{false};        // the service thread will look again within a tick
   std::atomic<bool> closed_{false};
   std::thread service_;

@@ -14,17 +14,17 @@ constexpr int64_t kTickNs = 1'000'000;
 }  // namespace
 
 bool Endpoint::submit(Operation& operation) {
-  if (closed()) return false;
+  submitted_.fetch_add(1, std::memory_order_seq_cst);
   for (auto& place : operations_) {
+    if (closed_.load()) break;  // SYNC POINT closing
     if (place.load(std::memory_order_relaxed) != nullptr) continue;
     Operation* empty = nullptr;
-    submitted_.fetch_add(1, std::memory_order_seq_cst);
     if (place.compare_exchange_strong(empty, &operation, std::memory_order_release)) {
-      own_bell_.ring();  // SYNC POINT doorbell: the service thread looks at operations_ once more before it sleeps
+      nudge();
       return true;
     }
-    submitted_.fetch_sub(1, std::memory_order_relaxed);
   }
+  submitted_.fetch_sub(1, std::memory_order_relaxed);
   return false;
 }
 
@@ -85,11 +85,13 @@ void Endpoint::serve() {
     const bool callers_turn = !busy && (caller_waits_.load() || caller_waited_.exchange(false));
     const bool tick = has_data_links_ && callers_turn && !caller_sleeps_.load();
     ticking_.store(tick, std::memory_order_relaxed);
-    std::atomic_thread_fence(std::memory_order_seq_cst);  // SYNC POINT ticking
+    service_sleeps_.store(true, std::memory_order_relaxed);
     {
-      Asleep asleep(arena_->header().parked, Bay::service);
+      // Peers need to ring only for who waits for their data; that it costs them a system call is why an idle service
+      // thread does not count.
+      Asleep asleep(arena_->header().parked, Bay::service, busy);  // its fence also serves ticking and nudge
       const bool sleepy = !(has_data_links_ && !callers_turn && progress()) && !serve_operations() && !closed() &&
-                          (busy || submitted_.load(std::memory_order_seq_cst) == 0);
+                          (busy || submitted_.load(std::memory_order_relaxed) == 0);
       if (sleepy) {
         int64_t until = tick ? now_ns() + kTickNs : kNever;
         for (auto& place : operations_)
@@ -98,6 +100,7 @@ void Endpoint::serve() {
         sleep(Bay::service, until, !callers_turn);
       }
     }
+    service_sleeps_.store(false, std::memory_order_relaxed);
     ticking_.store(false, std::memory_order_relaxed);
     look_for_deaths();
     if (has_data_links_ && !caller_waits_.load()) progress();

@@ -13,6 +13,9 @@ namespace {
 constexpr int64_t kCancelPollNs = 5'000'000;
 // Spinning turns between two looks at deadline and cancellation.
 constexpr uint32_t kTurnsPerLook = 256;
+// The first turns don't pause: a pause lasts as long as a cache line takes from core to core, and what comes at all
+// soon comes within these.
+constexpr uint32_t kEagerTurns = 256;
 
 Code interrupted(const Operation& operation, const std::atomic<int32_t>* cancel_flag) {
   if (operation.cancelled()) return Code::aborted;
@@ -26,8 +29,7 @@ Code interrupted(const Operation& operation, const std::atomic<int32_t>* cancel_
 Code Endpoint::wait(Operation& operation, const std::atomic<int32_t>* cancel_flag) {
   Code outcome = operation.step();
   if (outcome != Code::again) return outcome;
-  if (closed()) return Code::closed;
-  caller_waits_.store(true, std::memory_order_relaxed);
+  caller_waits_.store(true);
   caller_waited_.store(true, std::memory_order_relaxed);
   Patience patience(options_.wait, cores_);
   uint32_t turns = 0;
@@ -35,32 +37,32 @@ Code Endpoint::wait(Operation& operation, const std::atomic<int32_t>* cancel_fla
     const bool moved = (has_data_links_ && progress()) | operation.moved();
     outcome = operation.step();
     if (outcome != Code::again) break;
+    Idle idle = Idle::spin;
     if (moved) {
       patience.worked();
-      continue;
+    } else {
+      idle = patience.next();
+      if (idle == Idle::spin && turns >= kEagerTurns) cpu_pause();
     }
-    const Idle idle = patience.next();
-    if (idle == Idle::spin) {
-      cpu_pause();
-      if (++turns % kTurnsPerLook != 0) continue;
-    }
-    outcome = interrupted(operation, cancel_flag);
+    // Now and then even while data moves: a peer that keeps sending must not keep us from the deadline.
+    if (idle == Idle::spin && ++turns % kTurnsPerLook != 0) continue;
+    outcome = closed_.load() ? Code::closed : interrupted(operation, cancel_flag);  // SYNC POINT closing
     if (outcome != Code::again) break;
     if (idle == Idle::yield) sched_yield();
     if (idle != Idle::park) continue;
 
     caller_sleeps_.store(true, std::memory_order_relaxed);
-    Asleep asleep(arena_->header().parked, Bay::caller);
+    Asleep asleep(arena_->header().parked, Bay::caller, true);
     if (has_data_links_ && progress()) continue;
     outcome = operation.step();
     if (outcome != Code::again) break;
-    if (operation.cancelled()) continue;
+    if (operation.cancelled() || closed_.load()) continue;
     const int64_t poll_again = cancel_flag == nullptr ? kNever : now_ns() + kCancelPollNs;
     sleep(Bay::caller, std::min(operation.wake_ns(), poll_again), true);
   }
-  caller_waits_.store(false, std::memory_order_relaxed);
   // The service thread left the data links to us for as long as we sleep on them; give them back.
   if (caller_sleeps_.exchange(false, std::memory_order_seq_cst) && has_data_links_) nudge();
+  caller_waits_.store(false, std::memory_order_release);  // last: now close() may go on
   return outcome;
 }
 

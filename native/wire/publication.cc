@@ -7,6 +7,7 @@ constexpr size_t kPage = 4096;
 }
 
 PublicationLayout::PublicationLayout(PublicationShape shape) : shape_(std::move(shape)) {
+  if ((shape_.depth & (shape_.depth - 1)) == 0) mask_ = shape_.depth - 1;
   size_t inline_at = 0;
   for (const uint32_t bytes : shape_.column_bytes) {
     row_bytes_ += bytes;

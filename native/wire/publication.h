@@ -74,7 +74,10 @@ class PublicationLayout {
   const PublicationShape& shape() const { return shape_; }
   size_t bytes() const { return bytes_; }
   size_t row_bytes() const { return row_bytes_; }
-  uint32_t slot_of(uint64_t generation) const { return static_cast<uint32_t>(generation % shape_.depth); }
+  // generation % depth; a division costs as much as the rest of a look at a slot, so powers of two do without.
+  uint32_t slot_of(uint64_t generation) const {
+    return static_cast<uint32_t>(mask_ != 0 ? generation & mask_ : generation % shape_.depth);
+  }
 
   // Offsets from the publication's start.
   size_t head(uint32_t slot) const { return size_t{slot} * kNoSharing; }
@@ -101,6 +104,7 @@ class PublicationLayout {
   size_t body(uint32_t slot) const { return bodies_at_ + size_t{slot} * body_bytes_; }
 
   PublicationShape shape_;
+  uint64_t mask_ = 0;  // depth - 1 for a power of two
   bool inline_ = false;
   size_t row_bytes_ = 0;
   size_t bodies_at_ = 0, body_bytes_ = 0, bytes_ = 0;

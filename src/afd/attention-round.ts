@@ -1,4 +1,4 @@
-import { invalidArgument, WeftError } from '../errors.js';
+import { closedError, invalidArgument, WeftError } from '../errors.js';
 import { Code } from '../native.js';
 import type { TypedArray } from '../tensor/dtype.js';
 import { Tensor } from '../tensor/tensor.js';
@@ -7,7 +7,14 @@ import type { RoundFacts } from './attention-slot.js';
 import type { ExchangeContext } from './context.js';
 import { failure } from './failure.js';
 import { type Outcome, Pending } from './pending.js';
-import { type BlockingOptions, checkCancel, checkSignal, nativeDeadline, type WaitOptions } from './wait.js';
+import {
+  type BlockingOptions,
+  checkCancel,
+  checkSignal,
+  nativeDeadline,
+  skipsLost,
+  type WaitOptions,
+} from './wait.js';
 
 export interface CombineChoices {
   /**
@@ -87,14 +94,14 @@ export class AttentionRound {
 
   /** The result is not wanted: the slot comes back by itself when every FFN rank has replied or is gone. */
   abandon(): void {
-    if (this.#side.pending.has(this.generation)) throw this.#busy();
+    this.#checkCombine();
     this.#side.native.abandon(this.generation);
   }
 
   async #wait(target: Tensor | undefined, options: CombineOptions): Promise<void> {
     const { deadlineMs = this.#context.deadlineMs, signal } = options;
     checkSignal(signal, 'combine');
-    if (this.#side.pending.has(this.generation)) throw this.#busy();
+    this.#checkIdle();
     const { generation } = this;
     const { native } = this.#side;
     const code = native.combineStart(generation, ...this.#aim(target, options), nativeDeadline(deadlineMs));
@@ -113,7 +120,7 @@ export class AttentionRound {
     const { deadlineMs = this.#context.deadlineMs, signal, cancel } = options;
     checkSignal(signal, 'combine');
     checkCancel(cancel);
-    if (this.#side.pending.size > 0 && this.#side.pending.has(this.generation)) throw this.#busy();
+    this.#checkIdle();
     const { native } = this.#side;
     const code = native.combineSync(
       this.generation,
@@ -126,7 +133,7 @@ export class AttentionRound {
   }
 
   #aim(target: Tensor | undefined, options: CombineChoices): [number, boolean, boolean] {
-    const skipLost = options.onPeerLoss === 'skip';
+    const skipLost = skipsLost(options.onPeerLoss);
     return [target === undefined ? -1 : target.data.byteOffset, target?.dtype === 'f32', skipLost];
   }
 
@@ -141,7 +148,7 @@ export class AttentionRound {
     if (!(into instanceof Tensor) || !heap.owns(into))
       throw new WeftError(
         'WEFT_FOREIGN_BUFFER',
-        'into must be a tensor of this mesh, made by mesh.tensor(); other memory is not registered',
+        'into must be a tensor of this mesh, made by mesh.tensor() and not freed; other memory is not registered',
         { phase: 'combine', details: { argument: 'into' } },
       );
     if (into.dtype !== 'bf16' && into.dtype !== 'f32')
@@ -177,8 +184,14 @@ export class AttentionRound {
     );
   }
 
-  #busy(): WeftError {
-    return new WeftError('WEFT_STATE', `round ${this.generation} is being combined already`, {
+  #checkIdle(): void {
+    if (this.#context.isClosed()) throw closedError('this mesh', 'combine');
+    this.#checkCombine();
+  }
+
+  #checkCombine(): void {
+    if (this.#side.pending.size === 0 || !this.#side.pending.has(this.generation)) return;
+    throw new WeftError('WEFT_STATE', `round ${this.generation} is being combined already`, {
       phase: 'combine',
     });
   }

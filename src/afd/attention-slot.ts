@@ -26,8 +26,10 @@ export class AttentionSlot {
   readonly #views: SlotViews;
   readonly #facts: RoundFacts;
   #round: AttentionRound | undefined;
+  /** Rows that are final. */
   #published = 0;
-  #dispatched = false;
+  /** Dispatched or abandoned: nothing more can be done with this slot. */
+  #ended = false;
 
   /** @internal */
   constructor(side: AttentionSide, context: ExchangeContext, views: SlotViews, facts: RoundFacts) {
@@ -102,9 +104,12 @@ export class AttentionSlot {
     else out.set(src);
   }
 
-  /** Publishes all rows. After a `begin()` it publishes the rest. */
+  /** Publishes all rows. After a `begin()` it publishes the rest, if there is any. */
   dispatch(): AttentionRound {
-    return this.#end(this.#publish(this.tokens));
+    if (this.#ended) throw this.#wrongState('dispatch', 'once per claimed slot');
+    const round = this.#isComplete ? this.#round! : this.#publish(this.tokens);
+    this.#ended = true;
+    return round;
   }
 
   /**
@@ -112,44 +117,44 @@ export class AttentionSlot {
    * block by block. The columns `experts` and `weights`, and the metadata, must be complete.
    */
   begin(): AttentionRound {
-    if (this.#round !== undefined) throw this.#wrongState('begin', 'once, before any row is published');
+    if (this.#round !== undefined || this.#ended)
+      throw this.#wrongState('begin', 'once, before any row is published');
     return this.#publish(0);
   }
 
   /** Rows below `rows` are final, in a round that `begin()` announced; `rows` grows up to `tokens`. */
   publish(rows: number): void {
-    if (this.#round === undefined) throw this.#wrongState('publish', 'after begin()');
+    if (this.#round === undefined || this.#ended)
+      throw this.#wrongState('publish', 'after begin() and before dispatch()');
     if (!Number.isSafeInteger(rows) || rows < this.#published || rows > this.tokens)
       throw invalidArgument(
         'rows',
         rows,
         `an integer, ${this.#published} (already published) to ${this.tokens}`,
       );
-    this.#publish(rows);
+    if (rows > this.#published) this.#publish(rows);
   }
 
-  /** Gives an unpublished slot back. Must be the latest that was claimed. */
+  /** Gives an unpublished slot back; it must be the latest that was claimed. A published one: see its round. */
   abandon(): void {
-    const code = this.#side.native.abandon(this.generation);
-    if (code !== Code.ok)
-      throw this.#wrongState('abandon', 'on the slot claimed last, or on a published round');
+    if (this.#round !== undefined) this.#round.abandon();
+    else if (this.#ended || this.#side.native.abandon(this.generation) !== Code.ok)
+      throw this.#wrongState('abandon', 'once, and on the slot claimed last or on a published one');
+    this.#ended = true;
   }
 
   #publish(finalRows: number): AttentionRound {
     const { generation, tokens, tag, metaBytes } = this.#facts;
-    // A round without rows is complete as soon as it has begun.
-    if (this.#round !== undefined && tokens === 0 && !this.#dispatched) return this.#end(this.#round);
-    if (this.#dispatched) throw this.#wrongState('dispatch', 'once per claimed slot');
     const code = this.#side.native.publish(generation, tokens, finalRows, tag, metaBytes);
     if (code !== Code.ok) throw this.#dispatchFailure(code);
     this.#published = finalRows;
     this.#round ??= new AttentionRound(this.#side, this.#context, this.#facts);
-    return finalRows === tokens && tokens > 0 ? this.#end(this.#round) : this.#round;
+    return this.#round;
   }
 
-  #end(round: AttentionRound): AttentionRound {
-    this.#dispatched = true;
-    return round;
+  /** A round without rows is complete as soon as it has begun. */
+  get #isComplete(): boolean {
+    return this.#round !== undefined && this.#published === this.tokens;
   }
 
   #dispatchFailure(code: Code): WeftError {
@@ -166,7 +171,7 @@ export class AttentionSlot {
 
   #rowsOf(src: Uint16Array | Float32Array, firstRow: number): number {
     const { hidden } = this.#context.layout;
-    if (this.#dispatched) throw this.#wrongState('write', 'before the round is dispatched');
+    if (this.#ended || this.#isComplete) throw this.#wrongState('write', 'before the round is dispatched');
     if (!(src instanceof Uint16Array) && !(src instanceof Float32Array))
       throw new WeftError(
         'WEFT_DTYPE',

@@ -70,6 +70,8 @@ export class AttentionSide {
    */
   claim(options: ClaimOptions): AttentionSlot {
     const { layout } = this.#context;
+    if (typeof options !== 'object' || options === null)
+      throw invalidArgument('options', options, '{ tokens }');
     const { tokens, tag = 0, meta } = options;
     if (!Number.isSafeInteger(tokens) || tokens < 0)
       throw invalidArgument('tokens', tokens, 'an integer of at least 0');

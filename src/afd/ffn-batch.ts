@@ -28,7 +28,14 @@ export class FfnBatch {
    */
   contiguous(name = 'hidden', into?: TypedArray): TypedArray {
     const column = dispatchColumns(this.#context.layout).find((candidate) => candidate.name === name);
-    if (column === undefined) throw invalidArgument('name', name, "a column of this mesh's rows");
+    if (column === undefined)
+      throw invalidArgument(
+        'name',
+        name,
+        `one of ${dispatchColumns(this.#context.layout)
+          .map((each) => each.name)
+          .join(', ')}`,
+      );
     const rowBytes = column.width * elementBytes(column.dtype);
     const out =
       into ?? viewOf(column.dtype, new ArrayBuffer(this.rows * rowBytes), 0, this.rows * column.width);
@@ -38,6 +45,7 @@ export class FfnBatch {
       });
     if (out.byteLength < this.rows * rowBytes)
       throw invalidArgument('into', `${out.length} elements`, `at least ${this.rows * column.width}`);
+    this.#wantOpen('collect', 'contiguous');
     let row = 0;
     for (const part of this.parts) {
       native.gather(bytes(part.column(name)), part.rowOf, rowBytes, bytes(out), row);
@@ -59,6 +67,7 @@ export class FfnBatch {
       });
     if (outputs.length < rows * layout.hidden)
       throw invalidArgument('outputs', `${outputs.length} elements`, `[${rows}, ${layout.hidden}]`);
+    this.#wantOpen('reply', 'replyFrom');
     let row = 0;
     for (const part of this.parts) {
       const end = row + part.replyRows;
@@ -66,6 +75,16 @@ export class FfnBatch {
       row = end;
     }
     this.reply();
+  }
+
+  /** What was replied is the attention rank's, and what has not come yet is not there. */
+  #wantOpen(phase: 'collect' | 'reply', call: string): void {
+    if (this.parts.every((part) => part.isOpen && part.available === part.rows)) return;
+    throw new WeftError(
+      'WEFT_STATE',
+      `${call}() may be used while all rows of all parts are there and none was replied to`,
+      { phase },
+    );
   }
 
   /** Replies to every part that was not replied to yet. */

@@ -1,10 +1,12 @@
 import { closedError, invalidArgument, type PeerName, WeftError } from '../errors.js';
 import { Code, type NativeFfn, type NativeLayout } from '../native.js';
 import type { TypedArray } from '../tensor/dtype.js';
+import { type Awaited, awaitRows, awaitRowsSync, type PendingArrivals } from './arrival.js';
 import type { ExchangeContext } from './context.js';
 import { failure } from './failure.js';
 import { dispatchColumns, replyType } from './layout.js';
 import { SlotViews } from './slot-views.js';
+import type { BlockingOptions, WaitOptions } from './wait.js';
 
 /** Views of one slot of one attention rank, made once. */
 export class PartViews {
@@ -64,22 +66,27 @@ export class FfnPart {
   readonly #native: NativeFfn;
   readonly #context: ExchangeContext;
   readonly #views: PartViews;
+  readonly #arrivals: PendingArrivals;
   readonly #facts: PartFacts;
   #selected: number;
   #published = 0;
   #open = true;
+  /** publish() has made the last row final, and reply() was not called yet. */
+  #awaitsReply = false;
 
   /** @internal */
   constructor(
     native: NativeFfn,
     context: ExchangeContext,
     views: PartViews,
+    arrivals: PendingArrivals,
     facts: PartFacts,
     selected: number,
   ) {
     this.#native = native;
     this.#context = context;
     this.#views = views;
+    this.#arrivals = arrivals;
     this.#facts = facts;
     this.#selected = selected;
   }
@@ -139,9 +146,47 @@ export class FfnPart {
     return this.#open;
   }
 
-  /** Taken rows that are final by now: equal to `rows`, but for a part that was collected `streamed`. */
+  /**
+   * Taken rows that are final by now: equal to `rows`, but for a part that was collected `streamed`.
+   * @throws WeftError WEFT_PEER_LOST, WEFT_PEER_CLOSED, WEFT_PROTOCOL or WEFT_CLOSED when the others will never come
+   */
   get available(): number {
-    return this.#native.available(this.rank, this.generation);
+    const rows = this.#native.available(this.rank, this.generation);
+    if (rows === this.rows || !this.#open) return rows;
+    const why = this.#whyNoMore();
+    if (why === undefined) return rows;
+    // What was published before the end counts.
+    if (this.#native.available(this.rank, this.generation) === this.rows) return this.rows;
+    throw why;
+  }
+
+  /**
+   * Resolves when at least `rows` taken rows are final (`available`), in a part that was collected `streamed`.
+   * @throws WeftError WEFT_DEADLINE, WEFT_ABORTED, WEFT_PEER_LOST, WEFT_PEER_CLOSED, WEFT_CLOSED
+   */
+  async whenAvailable(rows: number, options: WaitOptions = {}): Promise<void> {
+    await awaitRows(this.#awaited(rows), options);
+  }
+
+  /** The same, blocking the thread. */
+  waitAvailableSync(rows: number, options: BlockingOptions = {}): void {
+    awaitRowsSync(this.#awaited(rows), options);
+  }
+
+  #awaited(rows: number): Awaited {
+    if (!Number.isSafeInteger(rows) || rows < 0 || rows > this.rows)
+      throw invalidArgument('rows', rows, `an integer, 0 to ${this.rows} (the rows of this part)`);
+    if (!this.#open) throw this.#wrongState('whenAvailable', 'before the reply');
+    const { depth } = this.#context.layout;
+    return {
+      native: this.#native,
+      pending: this.#arrivals,
+      which: 1 + this.rank * depth + (this.generation % depth),
+      peer: this.#peer,
+      generation: this.generation,
+      rows,
+      deadlineMs: this.#context.deadlineMs,
+    };
   }
 
   /** @throws WeftError WEFT_STATE while rows of a streamed part are missing */
@@ -175,24 +220,43 @@ export class FfnPart {
     return this.#views.output;
   }
 
-  /** Streams the reply: output rows below `rows` are final and may be combined; `rows` grows. */
+  /**
+   * Streams the reply: output rows below `rows` are final and may be combined; `rows` grows. The last row ends the part,
+   * as `reply()` does, which may still be called.
+   */
   publish(rows: number): void {
+    if (!this.#open) throw this.#wrongState('publish', 'before the reply is complete');
     this.#send(this.replyRows, rows);
+    this.#awaitsReply = !this.#open;
   }
 
   /**
    * The output is complete. Ends the part: none of its arrays may be touched any more.
    * @param rows rows of the reply, for combine 'none' only
    */
-  reply(rows: number = this.replyRows): void {
-    this.#send(rows, rows);
-    this.#open = false;
+  reply(rows?: number): void {
+    if (!this.#open && !this.#awaitsReply) throw this.#wrongState('reply', 'once per part');
+    if (this.#open) this.#send(rows ?? this.replyRows, rows ?? this.replyRows);
+    this.#awaitsReply = false;
   }
 
   #send(rows: number, finalRows: number): void {
-    if (!this.#open) throw this.#wrongState('reply', 'once per part');
+    const free = this.#context.layout.combine === 'none';
+    const most = free ? this.#context.layout.maxTokens : this.replyRows;
     if (!Number.isSafeInteger(finalRows) || finalRows < this.#published)
-      throw invalidArgument('rows', finalRows, `an integer of at least ${this.#published}`);
+      throw invalidArgument('rows', finalRows, `an integer, ${this.#published} to ${most}`, {
+        phase: 'reply',
+      });
+    if (finalRows > most)
+      throw new WeftError(
+        'WEFT_TOO_MANY_TOKENS',
+        `rows must be at most ${most} in a reply to this part, but ${finalRows} was given`,
+        { phase: 'reply', peer: this.#peer, details: { argument: 'rows', given: finalRows, allowed: most } },
+      );
+    if (rows < most && !free)
+      throw invalidArgument('rows', rows, `${most}: a reply to this part has so many; leave it out`, {
+        phase: 'reply',
+      });
     const code = this.#native.reply(this.rank, this.generation, rows, finalRows);
     if (code === Code.ok) {
       this.#published = finalRows;
@@ -200,15 +264,16 @@ export class FfnPart {
       return;
     }
     if (code === Code.closed) throw closedError('this mesh', 'reply');
-    if (code === Code.tooManyRows)
-      throw new WeftError(
-        'WEFT_TOO_MANY_TOKENS',
-        `a reply to this part has ${this.replyRows} rows, but ${finalRows} of ${rows} were given`,
-        { phase: 'reply', peer: this.#peer, details: { given: rows, allowed: this.replyRows } },
-      );
     if (code === Code.again || code === Code.state)
-      throw this.#wrongState('reply', 'when all rows of the part have come, once');
+      throw this.#whyNoMore() ?? this.#wrongState('reply', 'when all rows of the part have come, once');
     throw failure(code, { phase: 'reply', peer: this.#peer });
+  }
+
+  /** Why no more rows will come; undefined while they may. */
+  #whyNoMore(): WeftError | undefined {
+    if (this.#context.isClosed()) return closedError('this mesh', 'reply');
+    const code = this.#context.endpoint.peerState(this.rank);
+    return code === Code.ok ? undefined : failure(code, { phase: 'reply', peer: this.#peer });
   }
 
   get #peer(): PeerName {

@@ -1,12 +1,20 @@
-import { WeftError } from '../errors.js';
+import { closedError, invalidArgument, WeftError } from '../errors.js';
 import { Code, type Ended, type NativeFfn, native } from '../native.js';
+import type { PendingArrivals } from './arrival.js';
 import type { ExchangeContext } from './context.js';
 import { failure } from './failure.js';
 import { FfnBatch } from './ffn-batch.js';
 import { FfnPart, type PartFacts, PartViews } from './ffn-part.js';
 import { type Gather, nativeGather } from './gather.js';
 import { type Outcome, Pending } from './pending.js';
-import { type BlockingOptions, checkCancel, checkSignal, nativeDeadline, type WaitOptions } from './wait.js';
+import {
+  type BlockingOptions,
+  checkCancel,
+  checkSignal,
+  nativeDeadline,
+  skipsLost,
+  type WaitOptions,
+} from './wait.js';
 
 export interface CollectChoices {
   /** Default 'any'. */
@@ -25,9 +33,10 @@ export interface BlockingCollectOptions extends BlockingOptions, CollectChoices 
 
 const REPORT_WORDS = 7;
 
-/** The collect that the service thread finishes, if there is one. */
-interface PendingCollect {
+/** The waits that the service thread finishes. */
+interface PendingWaits {
   collect?: { native: NativeFfn; wait: Pending };
+  readonly arrivals: PendingArrivals;
 }
 
 /** The FFN side of a mesh: collect rounds of attention ranks, write outputs in place, reply. */
@@ -37,13 +46,13 @@ export class FfnSide {
   readonly native: NativeFfn;
   readonly #report: Float64Array;
   readonly #views: PartViews[][];
-  readonly #pending: PendingCollect = {};
+  readonly #pending: PendingWaits = { arrivals: new Map() };
 
   /** @internal */
   constructor(context: ExchangeContext) {
     const { endpoint, layout, attention } = context;
     this.#context = context;
-    this.native = new native.Ffn(endpoint, onCollected(this.#pending));
+    this.native = new native.Ffn(endpoint, onEnded(this.#pending));
     this.#report = new Float64Array(this.native.report());
     const at = endpoint.layout();
     this.#views = Array.from({ length: attention }, (_, rank) => {
@@ -100,11 +109,13 @@ export class FfnSide {
   }
 
   #aim(options: CollectChoices): [number, number, number, boolean, boolean] {
-    const { gather = 'any', streamed = false, onPeerLoss = 'error' } = options;
-    return [...nativeGather(gather, this.#context.attention), streamed, onPeerLoss === 'skip'];
+    const { gather = 'any', streamed = false, onPeerLoss } = options;
+    if (typeof streamed !== 'boolean') throw invalidArgument('streamed', streamed, 'true or false');
+    return [...nativeGather(gather, this.#context.attention), streamed, skipsLost(onPeerLoss)];
   }
 
   #checkIdle(): void {
+    if (this.#context.isClosed()) throw closedError('this mesh', 'collect');
     if (this.#pending.collect === undefined) return;
     throw new WeftError('WEFT_STATE', 'a batch is being waited for already; one wait at a time', {
       phase: 'collect',
@@ -135,7 +146,7 @@ export class FfnSide {
         metaBytes: word(5),
       };
       const views = this.#views[facts.rank]![facts.generation % this.#context.layout.depth]!;
-      parts.push(new FfnPart(this.native, this.#context, views, facts, word(6)));
+      parts.push(new FfnPart(this.native, this.#context, views, this.#pending.arrivals, facts, word(6)));
     }
     return new FfnBatch(this.#context, parts);
   }
@@ -148,8 +159,14 @@ export class FfnSide {
 }
 
 /** As onCombined() of attention.ts: made where its scope has nothing else, so that it does not hold the native side. */
-function onCollected(pending: PendingCollect): Ended {
-  return (_, code, blamed) => {
+function onEnded(pending: PendingWaits): Ended {
+  return (which, code, blamed) => {
+    if (which > 0) {
+      const arrival = pending.arrivals.get(which);
+      pending.arrivals.delete(which);
+      arrival?.end(code, blamed);
+      return;
+    }
     const ended = pending.collect;
     if (ended === undefined) return;
     delete pending.collect;

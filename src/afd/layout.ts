@@ -63,19 +63,25 @@ export interface ResolvedLayout {
 
 const ROW_TYPES: readonly RowType[] = ['u8', 'bf16', 'fp8e4m3', 'f32']; // in the order of native RowType
 const COMBINES = ['sum', 'weighted', 'none'] as const; // in the order of native CombineKind
+const MAX_ROWS = 2 ** 20 - 1; // the state word has 20 bits for rows
+const MAX_SLOT_BYTES = Math.floor((2 ** 32 - 1) / 2); // as native ExchangeConfig::check has it
 const BUILT_IN = ['hidden', 'scales', 'experts', 'weights', 'meta'];
 
 export function resolveLayout(layout: ExchangeLayout): ResolvedLayout {
-  if (typeof layout !== 'object' || layout === null) throw invalidArgument('layout', layout, 'an object');
-  const { dispatch = {}, experts, columns = [], combine = 'sum' } = layout;
+  const { dispatch = {}, experts, columns = [], combine = 'sum' } = object('layout', layout);
+  object('layout.dispatch', dispatch);
+  if (!Array.isArray(columns)) throw invalidArgument('layout.columns', columns, 'a list of columns');
+  const { powerOfTwoScales = false } = dispatch;
+  if (typeof powerOfTwoScales !== 'boolean')
+    throw invalidArgument('layout.dispatch.powerOfTwoScales', powerOfTwoScales, 'true or false');
   const mode = oneOf('layout.dispatch.mode', dispatch.mode ?? 'all', ['all', 'routed'] as const);
   const resolved: ResolvedLayout = {
     hidden: integer('layout.hidden', layout.hidden, 1, 1 << 24),
-    maxTokens: integer('layout.maxTokens', layout.maxTokens, 1, 2 ** 20 - 1),
+    maxTokens: integer('layout.maxTokens', layout.maxTokens, 1, MAX_ROWS),
     depth: integer('layout.depth', layout.depth ?? 3, 2, 1024),
     dtype: oneOf('layout.dispatch.dtype', dispatch.dtype ?? 'bf16', ROW_TYPES),
     mode,
-    powerOfTwoScales: dispatch.powerOfTwoScales ?? false,
+    powerOfTwoScales,
     experts: experts === undefined ? undefined : resolveExperts(experts),
     combine: oneOf('layout.combine', combine, COMBINES),
     columns: columns.map(resolveColumn),
@@ -93,7 +99,32 @@ export function resolveLayout(layout: ExchangeLayout): ResolvedLayout {
   const twice = names.find((name, i) => BUILT_IN.includes(name) || names.indexOf(name) !== i);
   if (twice !== undefined)
     throw invalidArgument('layout.columns', twice, `names of their own, none of ${BUILT_IN.join(', ')}`);
+  checkSizes(resolved);
   return resolved;
+}
+
+/** The limits of a slot, which follow from several fields together. */
+function checkSizes(layout: ResolvedLayout): void {
+  const { maxTokens, experts, combine } = layout;
+  const selections = maxTokens * (experts?.topK ?? 0);
+  if (selections > MAX_ROWS)
+    throw invalidArgument('layout.maxTokens * layout.experts.topK', selections, `at most ${MAX_ROWS}`);
+  const bytes = (columns: readonly Column[]): number =>
+    columns.reduce((sum, { dtype, width }) => sum + width * elementBytes(dtype), 0);
+  const dispatched = maxTokens * bytes(dispatchColumns(layout));
+  if (dispatched > MAX_SLOT_BYTES)
+    throw invalidArgument(
+      'layout.maxTokens',
+      maxTokens,
+      `such that a round is at most ${MAX_SLOT_BYTES} bytes`,
+    );
+  const reply = [{ name: 'output', dtype: replyType(layout), width: layout.hidden }];
+  if ((combine === 'weighted' ? selections : maxTokens) * bytes(reply) > MAX_SLOT_BYTES)
+    throw invalidArgument(
+      'layout.maxTokens',
+      maxTokens,
+      `such that a reply is at most ${MAX_SLOT_BYTES} bytes`,
+    );
 }
 
 /** What the native side needs, once the sizes of the mesh are known. */
@@ -144,6 +175,7 @@ function placementOf(experts: NonNullable<ResolvedLayout['experts']>, ffn: numbe
 }
 
 function resolveExperts(experts: NonNullable<ExchangeLayout['experts']>): ResolvedLayout['experts'] {
+  object('layout.experts', experts);
   const count = integer('layout.experts.count', experts.count, 1, 2 ** 20);
   const topK = integer('layout.experts.topK', experts.topK, 1, count);
   const { placement } = experts;
@@ -160,12 +192,17 @@ function resolveExperts(experts: NonNullable<ExchangeLayout['experts']>): Resolv
 }
 
 function resolveColumn(column: Column, i: number): Column {
-  const { name, dtype, width } = column;
+  const { name, dtype, width } = object(`layout.columns[${i}]`, column);
   if (typeof name !== 'string' || name === '')
     throw invalidArgument(`layout.columns[${i}].name`, name, 'a non-empty string');
   if (!isDType(dtype))
     throw invalidArgument(`layout.columns[${i}].dtype`, dtype, `one of ${DTYPES.join(', ')}`);
   return { name, dtype, width: integer(`layout.columns[${i}].width`, width, 1, 1 << 20) };
+}
+
+function object<T>(name: string, value: T): T {
+  if (typeof value !== 'object' || value === null) throw invalidArgument(name, value, 'an object');
+  return value;
 }
 
 function integer(name: string, value: unknown, least: number, most: number): number {

@@ -22,7 +22,17 @@ export function nativeDeadline(deadlineMs: number): number {
 }
 
 export function checkSignal(signal: AbortSignal | undefined, phase: Phase): void {
-  if (signal?.aborted) throw abortedError(signal, phase);
+  if (signal === undefined) return;
+  if (typeof signal !== 'object' || typeof signal?.addEventListener !== 'function')
+    throw invalidArgument('signal', signal, 'an AbortSignal', { phase });
+  if (signal.aborted) throw abortedError(signal, phase);
+}
+
+/** What to do about a peer that is gone: true to go on without it. */
+export function skipsLost(onPeerLoss: 'error' | 'skip' = 'error'): boolean {
+  if (onPeerLoss !== 'error' && onPeerLoss !== 'skip')
+    throw invalidArgument('onPeerLoss', onPeerLoss, "'error' or 'skip'");
+  return onPeerLoss === 'skip';
 }
 
 export function checkCancel(cancel: Int32Array | undefined): void {

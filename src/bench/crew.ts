@@ -38,16 +38,26 @@ export class Crew implements AsyncDisposable {
     );
     closeSync(memory);
     const crew = new Crew(shape, !crowded, coordinator, ranks);
-    const { url, token } = coordinator;
-    await crew.#all((member) => {
+    try {
+      await crew.#assemble(transport, wait, crowded);
+      return crew;
+    } catch (error) {
+      await crew[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  async #assemble(transport: TransportName, wait: WaitPolicy, crowded: boolean): Promise<void> {
+    const { shape } = this;
+    const { url, token } = this.#coordinator;
+    await this.#all((member) => {
       const isAttention = member < shape.attention;
       const rank = isAttention ? member : member - shape.attention;
       const core = crowded ? undefined : member;
       const common = { coordinator: url, token, shape, transport, wait, crowded };
       return { do: 'join', start: { ...common, isAttention, rank, core } };
     });
-    if (transport === 'tcp') await crew.#connectSockets();
-    return crew;
+    if (transport === 'tcp') await this.#connectSockets();
   }
 
   /** Runs one contender for some rounds: the slowest attention rank of each round, in nanoseconds. */
@@ -99,6 +109,7 @@ function ask(child: ChildProcess, command: Command): Promise<Answer> {
       if (answer.error === undefined) resolve(answer);
       else reject(new Error(answer.error));
     });
-    child.send(command);
+    if (child.exitCode !== null || child.signalCode !== null) died(child.exitCode, child.signalCode);
+    else child.send(command, (error) => error && reject(error));
   });
 }

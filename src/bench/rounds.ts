@@ -6,6 +6,7 @@ import type { FfnBatch } from '../afd/ffn-batch.js';
 import type { Mesh } from '../mesh/mesh.js';
 import { native } from '../native.js';
 import type { TypedArray } from '../tensor/dtype.js';
+import type { Tensor } from '../tensor/tensor.js';
 
 const { bench } = native;
 
@@ -13,12 +14,13 @@ const { bench } = native;
 export function attentionRounds(mesh: Mesh, samples: Float64Array): number {
   const opaque = mesh.layout.combine === 'none';
   const copy = new Uint8Array(opaque ? mesh.layout.hidden * mesh.layout.maxTokens : 0);
+  const choices = opaque ? {} : { into: outputOf(mesh) };
   let wrong = 0;
   for (let i = 0; i < samples.length; i++) {
     const slot = claim(mesh);
     const start = performance.now();
     const round = slot.dispatch();
-    const result = opaque ? readReply(round, copy) : round.combineSync().data;
+    const result = opaque ? readReply(round, copy) : round.combineSync(choices).data;
     samples[i] = (performance.now() - start) * 1e6;
     wrong += bench.countWrong(slot.hidden, scalesOf(mesh, slot), result);
   }
@@ -27,12 +29,13 @@ export function attentionRounds(mesh: Mesh, samples: Float64Array): number {
 
 export async function promisedAttentionRounds(mesh: Mesh, samples: Float64Array): Promise<number> {
   const opaque = mesh.layout.combine === 'none';
+  const choices = opaque ? {} : { into: outputOf(mesh) };
   let wrong = 0;
   for (let i = 0; i < samples.length; i++) {
     const slot = claim(mesh);
     const start = performance.now();
     const round = slot.dispatch();
-    const result = opaque ? (await round.replies())[0]!.output : (await round.combine()).data;
+    const result = opaque ? (await round.replies())[0]!.output : (await round.combine(choices)).data;
     samples[i] = (performance.now() - start) * 1e6;
     wrong += bench.countWrong(slot.hidden, scalesOf(mesh, slot), result);
   }
@@ -45,6 +48,11 @@ export function ffnRounds(mesh: Mesh, rounds: number): void {
 
 export async function promisedFfnRounds(mesh: Mesh, rounds: number): Promise<void> {
   for (let left = rounds * mesh.roster.attention; left > 0; ) left -= serve(mesh, (await mesh.ffn.next())!);
+}
+
+/** One result buffer for all rounds, as every contender has it. */
+function outputOf(mesh: Mesh): Tensor {
+  return mesh.attention.outputOf(1);
 }
 
 function claim(mesh: Mesh): AttentionSlot {

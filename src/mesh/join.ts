@@ -1,8 +1,8 @@
-import { fromNative } from '../afd/failure.js';
+import { failure, fromNative } from '../afd/failure.js';
 import { type ExchangeLayout, nativeConfig, type ResolvedLayout, resolveLayout } from '../afd/layout.js';
-import { nativeDeadline } from '../afd/wait.js';
-import { invalidArgument, type PeerName, peerText, WeftError } from '../errors.js';
-import { type NativeEndpoint, type NativePeer, native } from '../native.js';
+import { checkSignal, nativeDeadline } from '../afd/wait.js';
+import { abortedError, invalidArgument, type PeerName, peerText, WeftError } from '../errors.js';
+import { Code, type NativeEndpoint, type NativeError, type NativePeer, native } from '../native.js';
 import { bytesOf } from '../tensor/tensor.js';
 import { configHash } from './config-hash.js';
 import { type ControlSession, joinControl } from './control-client.js';
@@ -10,7 +10,7 @@ import type { ClientTls } from './control-dial.js';
 import { type Listening, listen } from './listen.js';
 import { Mesh } from './mesh.js';
 import { dataProof } from './proof.js';
-import type { Member, Role, Roster } from './roster.js';
+import type { Departure, Member, Role, Roster } from './roster.js';
 import {
   addressOf,
   checkTransports,
@@ -56,18 +56,25 @@ export interface JoinOptions {
  * missing), WEFT_ABORTED, WEFT_UNAVAILABLE (no coordinator, or no transport reaches a peer), WEFT_STATE (rank taken)
  */
 export async function joinMesh(options: JoinOptions): Promise<Mesh> {
-  const { deadlineMs = 10_000, signal, token } = options;
+  if (typeof options !== 'object' || options === null)
+    throw invalidArgument('options', options, '{ coordinator, token, role, layout }');
+  const { deadlineMs = 10_000, signal, token, host = '127.0.0.1' } = options;
   const until = performance.now() + deadlineMs;
   const left = (): number => Math.max(0, until - performance.now());
+  // Everything that can be wrong is looked at before others learn of this member: they could not start without it.
   nativeDeadline(deadlineMs);
+  checkSignal(signal, 'join');
   const layout = resolveLayout(options.layout);
   const transports = checkTransports('transports', options.transports ?? TRANSPORTS);
   const required = options.require === undefined ? undefined : checkTransports('require', options.require);
   const { heapBytes = 64 * 1024 * 1024 } = options;
   if (!Number.isSafeInteger(heapBytes) || heapBytes < 0)
     throw invalidArgument('heapBytes', heapBytes, 'a number of bytes, at least 0');
+  if (typeof host !== 'string' || host === '')
+    throw invalidArgument('host', host, 'an address or host name of this machine');
+  resolveWait(options.wait, 1);
 
-  const listening = listen(transports, options.host ?? '127.0.0.1');
+  const listening = listen(transports, host);
   let session: ControlSession | undefined;
   let endpoint: NativeEndpoint | undefined;
   try {
@@ -96,7 +103,7 @@ export async function joinMesh(options: JoinOptions): Promise<Mesh> {
       heapBytes: heapBytes + outputBytes(layout, options.role),
       wait: resolveWait(options.wait, sharedPollers(roster, listening)),
     });
-    await connect(endpoint, listening, peers, left(), signal);
+    await connect(endpoint, listening, peers, session, left(), signal);
     return new Mesh({ session, roster, endpoint, layout, deadlineMs, ours: listening.descriptor, peers });
   } catch (error) {
     listening.listeners.close();
@@ -183,15 +190,31 @@ async function connect(
   endpoint: NativeEndpoint,
   { listeners }: Listening,
   peers: NativePeer[],
+  session: ControlSession,
   deadlineMs: number,
   signal: AbortSignal | undefined,
 ): Promise<void> {
+  let gone: Departure | undefined;
   const abort = (): void => endpoint.abortConnect();
+  // Who dies before shaking hands leaves no trace on the data plane; the coordinator sees it at once.
+  const unlisten = session.onDeparted((departure) => {
+    if (departure.role === session.role) return;
+    gone ??= departure;
+    abort();
+  });
   signal?.addEventListener('abort', abort, { once: true });
   try {
-    signal?.throwIfAborted();
+    checkSignal(signal, 'connect');
     await endpoint.connect(listeners, peers, nativeDeadline(deadlineMs));
+  } catch (error) {
+    if ((error as NativeError).weft !== Code.aborted) throw error;
+    if (signal?.aborted) throw abortedError(signal, 'connect');
+    if (gone === undefined) throw error;
+    const { role, rank, reason } = gone;
+    const code = reason === 'left' ? Code.peerClosed : Code.peerLost;
+    throw failure(code, { phase: 'connect', peer: { role, rank } });
   } finally {
+    unlisten();
     signal?.removeEventListener('abort', abort);
   }
 }

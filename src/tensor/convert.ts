@@ -1,5 +1,5 @@
 /** Bulk conversion between number formats, natively. All of it rounds to nearest, ties to even. */
-import { invalidArgument } from '../errors.js';
+import { invalidArgument, WeftError } from '../errors.js';
 import { native } from '../native.js';
 
 /** Channels that share an FP8 scale. */
@@ -12,6 +12,8 @@ export function scalesPerRow(hidden: number): number {
 
 /** bf16 of fp32 values; NaN stays NaN. */
 export function toBf16(src: Float32Array, out: Uint16Array = new Uint16Array(src.length)): Uint16Array {
+  want('src', src, Float32Array);
+  want('out', out, Uint16Array);
   if (out.length < src.length)
     throw invalidArgument('out', `a Uint16Array of ${out.length}`, `at least ${src.length} long`);
   native.narrow(src, out);
@@ -20,6 +22,8 @@ export function toBf16(src: Float32Array, out: Uint16Array = new Uint16Array(src
 
 /** fp32 of bf16 values, exact. */
 export function fromBf16(src: Uint16Array, out: Float32Array = new Float32Array(src.length)): Float32Array {
+  want('src', src, Uint16Array);
+  want('out', out, Float32Array);
   if (out.length < src.length)
     throw invalidArgument('out', `a Float32Array of ${out.length}`, `at least ${src.length} long`);
   native.widen(src, out);
@@ -43,6 +47,7 @@ export function quantize(
   hidden: number,
   options: { powerOfTwo?: boolean } = {},
 ): QuantizedRows {
+  want('src', src, Uint16Array, Float32Array);
   const rows = rowsOf(src, hidden);
   const out = { hidden: new Uint8Array(src.length), scales: new Float32Array(rows * scalesPerRow(hidden)) };
   native.quantise(src, out.hidden, out.scales, rows, hidden, options.powerOfTwo ?? false);
@@ -55,13 +60,31 @@ export function dequantize<Out extends Uint16Array | Float32Array = Uint16Array>
   hidden: number,
   out: Out = new Uint16Array(src.hidden.length) as Out,
 ): Out {
+  want('src.hidden', src.hidden, Uint8Array);
+  want('src.scales', src.scales, Float32Array);
+  want('out', out, Uint16Array, Float32Array);
   const rows = rowsOf(src.hidden, hidden);
   if (src.scales.length < rows * scalesPerRow(hidden))
-    throw invalidArgument('scales', `${src.scales.length} scales`, `${rows * scalesPerRow(hidden)} scales`);
+    throw invalidArgument(
+      'src.scales',
+      `${src.scales.length} scales`,
+      `at least ${rows * scalesPerRow(hidden)} scales`,
+    );
   if (out.length < src.hidden.length)
     throw invalidArgument('out', `${out.length} elements`, `at least ${src.hidden.length}`);
   native.dequantise(src.hidden, src.scales, out, rows, hidden);
   return out;
+}
+
+type ArrayKind = typeof Uint8Array | typeof Uint16Array | typeof Float32Array;
+
+function want(name: string, value: unknown, ...kinds: ArrayKind[]): void {
+  if (kinds.some((kind) => value instanceof kind)) return;
+  const allowed = kinds.map((kind) => kind.name);
+  const given = typeof value === 'object' && value !== null ? value.constructor.name : typeof value;
+  throw new WeftError('WEFT_DTYPE', `${name} must be a ${allowed.join(' or a ')}, not ${given}`, {
+    details: { argument: name, given, allowed },
+  });
 }
 
 function rowsOf(src: { length: number }, hidden: number): number {

@@ -15,15 +15,19 @@ export class Heap {
   readonly #buffer: ArrayBuffer;
   readonly #holes: Hole[];
   readonly #taken = new Map<Tensor, Hole>();
+  readonly #freed = new WeakSet<Tensor>();
+  /** Where memory begins that no tensor ever had: it is zero, as the system gave it. */
+  #untouched: number;
 
   constructor(buffer: ArrayBuffer, offset: number, bytes: number) {
     this.#buffer = buffer;
     this.#holes = [{ offset, bytes }];
+    this.#untouched = offset;
   }
 
   allocate(dtype: DType, shape: readonly number[]): Tensor {
     if (!isDType(dtype)) throw invalidArgument('dtype', dtype, `one of ${DTYPES.join(', ')}`);
-    if (!shape.every((n) => Number.isSafeInteger(n) && n >= 0))
+    if (!Array.isArray(shape) || !shape.every((n) => Number.isSafeInteger(n) && n >= 0))
       throw invalidArgument('shape', shape, 'a list of integers of at least 0');
     const bytes = Math.max(ALIGN, Math.ceil(bytesOf(dtype, shape) / ALIGN) * ALIGN);
     const hole = this.#holes.find((candidate) => candidate.bytes >= bytes);
@@ -40,7 +44,10 @@ export class Heap {
     hole.offset += bytes;
     hole.bytes -= bytes;
     if (hole.bytes === 0) this.#holes.splice(this.#holes.indexOf(hole), 1);
-    const tensor = Tensor.over(this, dtype, shape, this.#buffer, taken.offset);
+    const used = Math.min(bytes, this.#untouched - taken.offset);
+    if (used > 0) new Uint8Array(this.#buffer, taken.offset, used).fill(0);
+    this.#untouched = Math.max(this.#untouched, taken.offset + bytes);
+    const tensor = Tensor.over(this, dtype, [...shape], this.#buffer, taken.offset);
     this.#taken.set(tensor, taken);
     return tensor;
   }
@@ -50,6 +57,7 @@ export class Heap {
     const taken = this.#taken.get(tensor);
     if (taken === undefined) return false;
     this.#taken.delete(tensor);
+    this.#freed.add(tensor);
     const at = this.#holes.findIndex((hole) => hole.offset > taken.offset);
     this.#holes.splice(at < 0 ? this.#holes.length : at, 0, taken);
     for (let i = this.#holes.length - 1; i > 0; i--) {
@@ -61,7 +69,8 @@ export class Heap {
     return true;
   }
 
+  /** Whether the tensor lies in this heap, and was not freed. */
   owns(tensor: Tensor): boolean {
-    return tensor.heap === this;
+    return tensor.heap === this && !this.#freed.has(tensor);
   }
 }

@@ -4,7 +4,12 @@ import { columnRow, sourceRow, wireRow } from './contents.js';
 import { expertsOf, type Facts, metaOf, type RowPlace, tagOf, tokensOf, weightOf } from './scenario.js';
 
 /** Claims the next round and fills what must be complete before it begins: metadata, experts and weights. */
-export function claimRound(side: AttentionSide, facts: Facts, rank: number, generation: number): AttentionSlot {
+export function claimRound(
+  side: AttentionSide,
+  facts: Facts,
+  rank: number,
+  generation: number,
+): AttentionSlot {
   const place = { rank, generation };
   const slot = side.claim({
     tokens: tokensOf(facts, place),

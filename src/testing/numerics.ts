@@ -49,6 +49,7 @@ export function e4m3Of(value: number): number {
   for (let code = 1; code < magnitudes.length; code++) {
     const distance = Math.abs(magnitudes[code]! - magnitude);
     const least = Math.abs(magnitudes[best]! - magnitude);
+    if (distance > least) break;
     if (distance < least || (distance === least && code % 2 === 0)) best = code;
   }
   return sign + best;

@@ -76,6 +76,7 @@ TEST(PublicationLayout, RegionsNeverOverlapAndStayInside) {
   for (uint32_t i = 0; i < 500; ++i) {
     const PublicationLayout layout(random_shape(random));
     auto all = regions(layout);
+    std::erase_if(all, [](const Region& region) { return region.bytes == 0; });
     std::sort(all.begin(), all.end(), [](const Region& a, const Region& b) { return a.at < b.at; });
     for (size_t r = 0; r < all.size(); ++r) {
       ASSERT_LE(all[r].at + all[r].bytes, r + 1 < all.size() ? all[r + 1].at : layout.bytes())

@@ -2,14 +2,24 @@
 
 #include <fcntl.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <cerrno>
+#include <string>
+#include <string_view>
 
 namespace weft {
 
 namespace {
 constexpr char kGoodbye = 'g';
+
+// To ring is to write: into a pipe it could raise SIGPIPE, into a file it would leave bytes behind.
+bool is_eventfd(const Fd& fd) {
+  char target[64];
+  const ssize_t n = readlink(("/proc/self/fd/" + std::to_string(fd.get())).c_str(), target, sizeof target);
+  return n > 0 && std::string_view(target, static_cast<size_t>(n)) == "anon_inode:[eventfd]";
 }
+}  // namespace
 
 Expected<std::unique_ptr<Link>> ShmLink::create(const Local&, Session session) {
   if (session.fds.size() != 1 + kBays) return fail(Code::protocol, "the peer did not pass its arena and doorbells");
@@ -27,6 +37,7 @@ Expected<std::unique_ptr<Link>> ShmLink::create(const Local&, Session session) {
   std::array<Fd, kBays> bells;
   for (size_t i = 0; i < kBays; ++i) {
     bells[i] = std::move(session.fds[1 + i]);
+    if (!is_eventfd(bells[i])) return fail(Code::protocol, "what the peer passed as its doorbell is none");
     // Ringing must never block us, whatever the peer passed.
     fcntl(bells[i].get(), F_SETFL, fcntl(bells[i].get(), F_GETFL) | O_NONBLOCK);
   }

@@ -12,6 +12,10 @@ namespace {
 
 constexpr size_t kMaxPieces = 64;
 
+// Long ranges go out as several frames, so that the receiver can work on the first rows while the rest are on their
+// way, and finds them in its cache.
+constexpr size_t kFrameBytes = 256 * 1024;
+
 // Collects pieces of memory into iovecs, leaving out the first `skip` bytes.
 class Gather {
  public:
@@ -71,13 +75,15 @@ void TcpSender::seal(Entry& entry) const {
   } else {
     const Outgoing& rows = entry.rows;
     const auto& layout = *rows.layout;
+    const auto most = static_cast<uint32_t>(std::max<size_t>(1, kFrameBytes / layout.row_bytes()));
+    entry.frame_to = rows.to - rows.from > most ? rows.from + most : rows.to;
     const uint32_t slot = layout.slot_of(rows.generation);
     const wire::SlotHead& head = layout.head_of(rows.base, slot);
     frame.generation = rows.generation;
     frame.publication = rows.publication;
     frame.destination = rows.destination;
     frame.rows = head.rows;
-    frame.final_rows = rows.to;
+    frame.final_rows = entry.frame_to;
     frame.tag = head.tag;
     frame.meta_bytes = head.meta_bytes;
     if (rows.begin) frame.flags |= wire::kBegin;
@@ -87,11 +93,11 @@ void TcpSender::seal(Entry& entry) const {
       const uint32_t* end = list.rows + list.count;
       frame.taken = list.count;
       frame.first = static_cast<uint32_t>(std::lower_bound(list.rows, end, rows.from) - list.rows);
-      frame.count = static_cast<uint32_t>(std::lower_bound(list.rows, end, rows.to) - list.rows) - frame.first;
+      frame.count = static_cast<uint32_t>(std::lower_bound(list.rows, end, entry.frame_to) - list.rows) - frame.first;
     } else {
       frame.taken = head.rows;
       frame.first = rows.from;
-      frame.count = rows.to - rows.from;
+      frame.count = entry.frame_to - rows.from;
     }
     frame.body_bytes = static_cast<uint32_t>(wire::body_bytes_of(frame, layout));
   }
@@ -153,6 +159,14 @@ bool TcpSender::flush(int socket) {
     moved = true;
     entry.sent += static_cast<size_t>(n);
     if (entry.sent < entry.frame_bytes) continue;
+    if (!entry.goodbye && entry.frame_to < entry.rows.to) {
+      entry.rows.from = entry.frame_to;
+      entry.rows.begin = false;
+      entry.frame = wire::Frame{};
+      entry.sent = 0;
+      entry.sealed = false;
+      continue;
+    }
     head_ = (head_ + 1) % entries_.size();
     --size_;
   }

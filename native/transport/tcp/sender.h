@@ -28,7 +28,8 @@ class TcpSender {
 
  private:
   struct Entry {
-    Outgoing rows{};
+    Outgoing rows{};         // [from, to) not sent yet, the frame's included
+    uint32_t frame_to = 0;   // the frame carries [rows.from, frame_to)
     wire::Frame frame{};
     size_t frame_bytes = 0;
     size_t sent = 0;  // of frame_bytes

@@ -1,0 +1,51 @@
+import { CommandFailed, run } from './command.mjs';
+import { note, step } from './progress.mjs';
+import { clangFormat, header, which } from './tools.mjs';
+
+/** Debian packages, what each is for, and how to see that it (or an equal from elsewhere) is there. */
+const PACKAGES = [
+  { name: 'g++', purpose: 'build', found: () => which('c++') ?? which('g++') },
+  { name: 'cmake', purpose: 'build', found: () => which('cmake') },
+  { name: 'ninja-build', purpose: 'build', found: () => which('ninja') },
+  { name: 'libhwy-dev', purpose: 'build', found: () => header('hwy/highway.h') },
+  { name: 'make', purpose: 'gyp', found: () => which('make') },
+  { name: 'python3', purpose: 'gyp', found: () => which('python3') },
+  { name: 'libgtest-dev', purpose: 'native tests', found: () => header('gtest/gtest.h') },
+  { name: 'libgmock-dev', purpose: 'native tests', found: () => header('gmock/gmock.h') },
+  { name: 'clang-format-19', purpose: 'lint', found: clangFormat },
+];
+
+/**
+ * Installs what the purposes ('build', 'gyp', 'native tests', 'lint') need and the machine lacks; without the right to,
+ * says how. What cannot be had is left to those who need it: there is a way without most of them.
+ */
+export async function installPackages(purposes) {
+  const missing = missingPackages(purposes);
+  if (missing.length === 0) return;
+  const install = ['install', '-y', '--no-install-recommends', ...missing];
+  if (which('apt-get') === undefined) {
+    note(`not installed: ${missing.join(', ')} (names of Debian packages); going on without`);
+    return;
+  }
+  if (process.getuid?.() !== 0) {
+    note(`not installed: ${missing.join(', ')}; going on without. To install them:`);
+    note(`  sudo apt-get update && sudo apt-get ${install.join(' ')}`);
+    return;
+  }
+  try {
+    await step(`installing ${missing.join(', ')}`, async () => {
+      const env = { DEBIAN_FRONTEND: 'noninteractive' };
+      await run('apt-get-update', 'apt-get', ['update'], { env });
+      await run('apt-get-install', 'apt-get', install, { env });
+    });
+  } catch (error) {
+    if (!(error instanceof CommandFailed)) throw error;
+    note(`${error.message}; going on without`);
+  }
+}
+
+export function missingPackages(purposes) {
+  return PACKAGES.filter(({ purpose, found }) => purposes.includes(purpose) && !found()).map(
+    ({ name }) => name,
+  );
+}

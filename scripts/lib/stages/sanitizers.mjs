@@ -1,0 +1,46 @@
+import { readFileSync } from 'node:fs';
+import { inRoot, sources } from '../paths.mjs';
+import { nativeSuite } from './native.mjs';
+
+export async function asan(tally) {
+  await nativeSuite(tally, {
+    folder: 'native-asan',
+    sanitize: 'address,undefined',
+    env: {
+      ASAN_OPTIONS: 'detect_leaks=1:detect_stack_use_after_return=1',
+      UBSAN_OPTIONS: 'print_stacktrace=1',
+    },
+    // Looking for leaks takes ptrace, which some containers forbid.
+    retries: [
+      {
+        when: /LeakSanitizer has encountered a fatal error/,
+        before: [],
+        env: { ASAN_OPTIONS: 'detect_leaks=0' },
+      },
+    ],
+  });
+}
+
+export async function tsan(tally, { filter = process.env.WEFT_TSAN_FILTER ?? threadedTests() } = {}) {
+  await nativeSuite(tally, {
+    folder: 'native-tsan',
+    sanitize: 'thread',
+    filter,
+    env: { TSAN_OPTIONS: 'halt_on_error=0:second_deadlock_stack=1' },
+    // Kernels with more address randomisation than gcc 12 knows of.
+    retries: [{ when: /unexpected memory mapping/, before: ['setarch', '-R'], env: {} }],
+  });
+}
+
+/** All suites but those of the folders where nothing is shared between threads. */
+function threadedTests() {
+  const quiet = sources(['native/test/kernels', 'native/test/wire'], /\.cc$/);
+  const suites = new Set();
+  for (const file of quiet)
+    for (const [, suite] of readFileSync(inRoot(file), 'utf8').matchAll(
+      /^(?:TYPED_)?TEST(?:_P|_F)?\((\w+),/gm,
+    ))
+      suites.add(suite);
+  const patterns = [...suites].flatMap((suite) => [`${suite}.*`, `*/${suite}.*`, `${suite}/*`]);
+  return `-${patterns.join(':')}`;
+}

@@ -1,0 +1,15 @@
+import type { Command } from 'commander';
+
+/** One file per workload: ./bench-*.ts. With `subcommands` false only the parent's line in the help is there. */
+export async function registerBench(program: Command, subcommands: boolean): Promise<void> {
+  const bench = program
+    .command('bench')
+    .description('measure a workload on this machine, beside the floor of the same work');
+  if (!subcommands) return;
+  const [{ registerAfd }, { registerPp }] = await Promise.all([
+    import('./bench-afd.js'),
+    import('./bench-pp.js'),
+  ]);
+  registerAfd(bench);
+  registerPp(bench);
+}

@@ -1,0 +1,76 @@
+import type { Command } from 'commander';
+import type { Coordinator } from '../mesh/coordinator.js';
+import type { Departure } from '../mesh/roster.js';
+import { columns, printJson } from './output.js';
+import { givenToken } from './token.js';
+import { wholeNumber } from './whole-number.js';
+
+interface Options {
+  attention: number;
+  ffn: number;
+  host: string;
+  port: number;
+  tokenFile?: string;
+  json?: true;
+}
+
+export function registerCoordinator(program: Command): void {
+  program
+    .command('coordinator')
+    .description('bring the members of a mesh together; runs until it is interrupted')
+    .requiredOption('--attention <m>', 'attention ranks', wholeNumber(1, 1023))
+    .requiredOption('--ffn <n>', 'FFN ranks', wholeNumber(1, 1023))
+    .option('--host <address>', 'address to listen on', '127.0.0.1')
+    .option('--port <number>', 'port to listen on; 0 takes any that is free', wholeNumber(0, 65_535), 0)
+    .option(
+      '--token-file <path>',
+      "file that holds the mesh's token (default: WEFT_TOKEN, or a new random one)",
+    )
+    .option('--json', 'print one JSON object')
+    .action(runCoordinator);
+}
+
+async function runCoordinator({ attention, ffn, host, port, tokenFile, json }: Options): Promise<void> {
+  const given = givenToken(tokenFile, process.env, log);
+  const stopped = untilStopped();
+  const { startCoordinator } = await import('../mesh/coordinator.js');
+  await using coordinator = await startCoordinator({ attention, ffn, host, port, token: given?.token });
+  tellEvents(coordinator, attention + ffn);
+  // A token that came from elsewhere stays there: what is printed here ends up in logs.
+  const { url, token } = coordinator;
+  if (json)
+    printJson({ url, ...(given === undefined ? { token } : { tokenFrom: given.from }), attention, ffn });
+  else
+    console.log(
+      columns([
+        ['url', url],
+        ['token', given === undefined ? token : `from ${given.from}`],
+      ]),
+    );
+  log(`waiting for ${attention} attention and ${ffn} ffn ranks`);
+  log(`stopped by ${await stopped}`);
+}
+
+function tellEvents(coordinator: Coordinator, members: number): void {
+  coordinator.on('joined', ({ role, rank }) => {
+    const missing = members - coordinator.roster.members.length;
+    log(`${role} ${rank} joined${missing > 0 ? `, ${missing} missing` : ''}`);
+  });
+  coordinator.on('complete', () => log('the mesh is complete'));
+  const departed = ({ role, rank, reason }: Departure): void =>
+    log(reason === 'left' ? `${role} ${rank} left` : `${role} ${rank} was lost`);
+  coordinator.on('left', departed);
+  coordinator.on('lost', departed);
+}
+
+/** The first signal stops in good order; the next one, having no listener any more, at once. */
+function untilStopped(): Promise<NodeJS.Signals> {
+  return new Promise((resolve) => {
+    process.once('SIGINT', resolve);
+    process.once('SIGTERM', resolve);
+  });
+}
+
+function log(text: string): void {
+  console.error(`${new Date().toISOString()} ${text}`);
+}

@@ -1,0 +1,33 @@
+import { isWeftError } from '../../errors.js';
+import type { TransportName } from '../../mesh/transports.js';
+import { oneLine } from '../error-line.js';
+import { loadAddon } from '../load-addon.js';
+import { fail, ok, type Probe, warn } from './probe.js';
+import { roundTrip } from './round-trip.js';
+
+const FIXES: Record<TransportName, string | undefined> = {
+  loopback: undefined,
+  shm: 'allow memfd_create, and abstract unix sockets with descriptors passed over them (seccomp, LSM)',
+  tcp: 'ip link set lo up, and allow connections to 127.0.0.1',
+};
+
+/** Really moves rows over each transport, there and back. */
+export const meshProbes: Probe[] = (['loopback', 'shm', 'tcp'] as const).map((transport) => ({
+  name: `mesh over ${transport}`,
+  async look() {
+    try {
+      const { info } = await loadAddon();
+      const unavailable = info.transports.find(({ name }) => name === transport)?.unavailable;
+      if (unavailable) return fail(unavailable, FIXES[transport]);
+    } catch {
+      return warn('not tried, because the addon does not load');
+    }
+    try {
+      const microseconds = await roundTrip(transport);
+      return ok(`16 rows there and back, every bit right; fastest ${microseconds.toFixed(0)} us`);
+    } catch (error) {
+      const code = isWeftError(error) ? `${error.code}: ` : '';
+      return fail(`${code}${oneLine((error as Error).message)}`, FIXES[transport]);
+    }
+  },
+}));

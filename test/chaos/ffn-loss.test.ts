@@ -1,0 +1,144 @@
+/** An FFN rank that dies, stops or leaves in each phase of a round, and what the others make of it. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { TransportName } from 'tensorweft';
+import type { workload } from 'tensorweft/testing';
+import { describe, expect, it } from 'vitest';
+import { type Cluster, useClusters } from '../support/cluster.js';
+import { AT_ONCE_MS, failure } from '../support/failures.js';
+import type { Member } from '../support/member.js';
+
+const { open } = useClusters();
+const scenario: workload.Scenario = {
+  attention: 2,
+  ffn: 2,
+  rounds: 9,
+  layout: { hidden: 64, maxTokens: 8, depth: 2 },
+};
+/** How long the others wait for a stopped process, in milliseconds. */
+const DEADLINE_MS = 700;
+
+/** How far the FFN rank is with round 2 when it happens. */
+type Phase = 'idle' | 'dispatched' | 'collected' | 'replying';
+const PHASES: Phase[] = ['idle', 'dispatched', 'collected', 'replying'];
+
+/** Replies to a round of both attention ranks. */
+async function serve(member: Member): Promise<void> {
+  await member.tell('collect', { gather: 'all' });
+  for (const rank of [0, 1]) await member.tell('reply', { rank });
+}
+
+/** Round 1 is through; round 2 is where `phase` says, for FFN rank 0; rank 1 has replied to it. */
+async function reach(phase: Phase, cluster: Cluster): Promise<void> {
+  const [victim, other] = cluster.ffn;
+  const everyone = async (generation: number): Promise<void> => {
+    await Promise.all(cluster.attention.map((member) => member.tell('dispatch', generation)));
+  };
+  await everyone(1);
+  await Promise.all([serve(victim!), serve(other!)]);
+  await Promise.all(cluster.attention.map((member) => member.tell('combine', { generation: 1 })));
+  if (phase === 'idle') return;
+  await everyone(2);
+  await serve(other!);
+  if (phase === 'dispatched') return;
+  await victim!.tell('collect', { gather: 'all' });
+  if (phase === 'replying') for (const rank of [0, 1]) await victim!.tell('reply', { rank, rows: 3 });
+}
+
+/** Both attention ranks wait for round 2; when it is idle, they only dispatch it after `happens`. */
+async function combineWhile(
+  phase: Phase,
+  cluster: Cluster,
+  options: { deadlineMs?: number; onPeerLoss?: 'skip'; without?: number[] },
+  happens: () => number | Promise<number>,
+): Promise<{ since: number; combines: Promise<void>[] }> {
+  const combine = (): Promise<void>[] =>
+    cluster.attention.map((member) => member.tell('combine', { generation: 2, ...options }));
+  if (phase !== 'idle') {
+    const combines = combine();
+    await sleep(100);
+    return { since: await happens(), combines };
+  }
+  await happens();
+  await Promise.all(cluster.attention.map((member) => member.tell('dispatch', 2)));
+  // A round that failed keeps its slot until every rank that is still there has replied.
+  await serve(cluster.ffn[1]!);
+  return { since: performance.timeOrigin + performance.now(), combines: combine() };
+}
+
+/** Rounds 3 and on, without FFN rank 0. */
+async function carryOn(cluster: Cluster): Promise<void> {
+  const serving = cluster.ffn[1]!.tell('drive', {});
+  await Promise.all(
+    cluster.attention.map(async (member) => {
+      await member.tell('drive', { first: 3, inFlight: 2, without: [0] });
+      await member.tell('close');
+    }),
+  );
+  expect(await serving).toBe(2 * (scenario.rounds - 2));
+}
+
+describe.each(['shm', 'tcp'] as const)('over %s', (transport: TransportName) => {
+  describe.each(PHASES)('an ffn rank, %s', (phase) => {
+    it('is killed: noticed at once, and the others carry on', async () => {
+      const cluster = await open(scenario, transport);
+      await reach(phase, cluster);
+      const { since, combines } = await combineWhile(phase, cluster, {}, () =>
+        cluster.ffn[0]!.signal('SIGKILL'),
+      );
+      const lost = {
+        code: 'WEFT_PEER_LOST',
+        phase: 'combine',
+        peer: 'ffn 0',
+        since,
+        withinMs: AT_ONCE_MS,
+      } as const;
+      for (const combine of combines) await failure(combine, lost);
+      await carryOn(cluster);
+    });
+
+    it('leaves: noticed at once, and the others carry on', async () => {
+      const cluster = await open(scenario, transport);
+      await reach(phase, cluster);
+      const { since, combines } = await combineWhile(phase, cluster, {}, async () => {
+        await cluster.ffn[0]!.tell('close');
+        return performance.timeOrigin + performance.now();
+      });
+      const left = {
+        code: 'WEFT_PEER_CLOSED',
+        phase: 'combine',
+        peer: 'ffn 0',
+        since,
+        withinMs: AT_ONCE_MS,
+      } as const;
+      for (const combine of combines) await failure(combine, left);
+      await carryOn(cluster);
+    });
+
+    it('is stopped: the deadline passes, and it goes on when the rank does', async () => {
+      const cluster = await open(scenario, transport);
+      await reach(phase, cluster);
+      const { since, combines } = await combineWhile(phase, cluster, { deadlineMs: DEADLINE_MS }, () =>
+        cluster.ffn[0]!.signal('SIGSTOP'),
+      );
+      const late = { code: 'WEFT_DEADLINE', phase: 'combine', peer: 'ffn 0' } as const;
+      for (const combine of combines)
+        await failure(combine, { ...late, since, withinMs: DEADLINE_MS + AT_ONCE_MS });
+      cluster.ffn[0]!.signal('SIGCONT');
+      if (phase === 'idle' || phase === 'dispatched')
+        await cluster.ffn[0]!.tell('collect', { gather: 'all' });
+      for (const rank of [0, 1]) await cluster.ffn[0]!.tell('reply', { rank });
+      await Promise.all(cluster.attention.map((member) => member.tell('combine', { generation: 2 })));
+    });
+
+    it('is killed, and skipped: the result is that of the others alone', async () => {
+      const cluster = await open(scenario, transport);
+      await reach(phase, cluster);
+      const skip = { onPeerLoss: 'skip', without: [0] } as const;
+      const { combines } = await combineWhile(phase, cluster, { ...skip, without: [0] }, () =>
+        cluster.ffn[0]!.signal('SIGKILL'),
+      );
+      await Promise.all(combines);
+      await carryOn(cluster);
+    });
+  });
+});

@@ -1,0 +1,64 @@
+/** What a test can tell a member process to do. */
+import type { JoinOptions, PeerName, Phase, TransportName, WeftCode } from 'tensorweft';
+import type { workload } from 'tensorweft/testing';
+
+export type JoinCommand = Omit<JoinOptions, 'layout' | 'signal'> & { scenario: workload.Scenario };
+
+export interface CombineCommand {
+  generation: number;
+  deadlineMs?: number;
+  blocking?: boolean;
+  onPeerLoss?: 'error' | 'skip';
+  without?: number[];
+}
+
+export interface CollectCommand extends Omit<workload.FfnWork, 'onBatch' | 'block'> {}
+
+export interface Usage {
+  rss: number;
+  files: number;
+  cpuMs: number;
+}
+
+export interface Commands {
+  join(options: JoinCommand): Promise<{ role: string; rank: number; transports: TransportName[] }>;
+  /** All of the scenario's rounds, as `workload.driveAttention` and `driveFfn` do it. */
+  drive(work: workload.AttentionWork & workload.FfnWork): Promise<number>;
+  begin(generation: number): Promise<void>;
+  publish(rows: { generation: number; rows: number }): Promise<void>;
+  dispatch(generation: number): Promise<void>;
+  /** Combines and checks every byte. */
+  combine(options: CombineCommand): Promise<void>;
+  collect(
+    options: CollectCommand,
+  ): Promise<{ rank: number; generation: number; available: number }[] | undefined>;
+  /** Checks a collected part and replies to it; with `rows`, only so many rows of it. */
+  reply(part: { rank: number; rows?: number }): Promise<void>;
+  close(): Promise<void>;
+  /** Closes the mesh, if there is one, and forgets everything: ready to join another. */
+  reset(): Promise<void>;
+  usage(): Promise<Usage>;
+}
+
+export interface Command {
+  id: number;
+  name: keyof Commands;
+  argument: unknown;
+}
+
+/** A WeftError's fields, or another error's text. */
+export interface Failure {
+  code?: WeftCode;
+  phase?: Phase | undefined;
+  peer?: PeerName | undefined;
+  details?: Readonly<Record<string, unknown>> | undefined;
+  message: string;
+}
+
+export interface Answer {
+  id: number;
+  value?: unknown;
+  failure?: Failure;
+  /** When the command ended, in milliseconds of the epoch. */
+  at: number;
+}
