@@ -1,5 +1,5 @@
 // The work of a benchmark round, the same for every contender: what is sent, what a consumer does with it, and what
-// must come out. docs/performance.md "Method".
+// must come out. docs/performance.md, "Method".
 #pragma once
 
 #include <cstddef>

@@ -77,7 +77,7 @@ class AttentionObject : public Napi::ObjectWrap<AttentionObject> {
   // (generation, outOffset in the arena or -1 without output, outIsF32, skipLost, deadlineMs)
   Code aim(const Napi::CallbackInfo& info, Combine*& combine) {
     const uint64_t g = generation(info, 0);
-    if (!side_->holds(g) || side_->phase(g) != SlotPhase::begun) return Code::state;
+    if (!side_->reopen(g)) return Code::state;
     const double offset = arg_f64(info, 1);
     const bool f32 = info[2].ToBoolean();
     void* out = nullptr;

@@ -89,6 +89,13 @@ Code AttentionSide::publish(uint64_t generation, uint32_t rows, uint32_t final_r
   return Code::ok;
 }
 
+bool AttentionSide::reopen(uint64_t generation) {
+  Round& round = rounds_[layout().slot_of(generation)];
+  if (round.generation != generation) return false;
+  if (round.phase == SlotPhase::failed) round.phase = SlotPhase::begun;
+  return round.phase == SlotPhase::begun;
+}
+
 void AttentionSide::finish(uint64_t generation, Code outcome) {
   Round& round = rounds_[layout().slot_of(generation)];
   if (round.generation != generation || round.phase != SlotPhase::begun) return;

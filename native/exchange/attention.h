@@ -83,6 +83,8 @@ class AttentionSide {
   Code publish(uint64_t generation, uint32_t rows, uint32_t final_rows, uint32_t tag, uint16_t meta_bytes);
   uint32_t bad_token(uint64_t generation) const { return plan(generation).bad_token; }
 
+  // Lets a round that has failed be combined once more, say without the rank that was lost. False: it is gone.
+  bool reopen(uint64_t generation);
   // The operation to wait for; its step() ends with ok when the result is complete. Then call finish().
   Combine& combine(uint64_t generation) { return *rounds_[layout().slot_of(generation)].combine; }
   // The reply of a rank, in place; its rows are final when the combine says so.

@@ -47,7 +47,7 @@ Code Collect::step() {
     blamed = source.rounds.member();
     return code;
   }
-  if (alive == 0) return Code::unavailable;
+  if (alive == 0) return side_.endpoint().closed() ? Code::closed : Code::unavailable;
   return enough(ready, alive) ? open_ready() : Code::again;
 }
 

@@ -26,9 +26,11 @@ void Combine::aim(void* out, bool out_is_f32, bool skip_lost) {
 uint64_t Combine::generation() const { return side_.rounds_[slot_].generation; }
 
 Code Combine::give_up(uint32_t rank, Code why) {
+  if (side_.endpoint().closed()) return Code::closed;  // nobody else is to blame then
   blamed = side_.replies_[rank].member();
   if (!skip_lost_ || (why != Code::peer_lost && why != Code::peer_closed)) return why;
   missing_[rank] = true;
+  done_ = 0;  // rows that its reply is in already are reduced again: the result must not depend on when it was lost
   return Code::ok;
 }
 

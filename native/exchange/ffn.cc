@@ -71,10 +71,12 @@ void Arrival::aim(uint64_t generation, uint32_t rows) {
 Code Arrival::step() {
   const Source& source = side_.sources_[attention_];
   const Part& part = *source.parts[slot_];
+  if (!part.open.load(std::memory_order_acquire)) return Code::ok;  // replied to, so all rows had come
   const Code peer = source.rounds.peer_state();  // first: what was published before the peer went counts
   const uint32_t final_rows = std::min(part.view.rows, source.rounds.final_rows(generation_));
   if (taken_below(part, final_rows) >= rows_) return Code::ok;
   if (peer == Code::ok) return Code::again;
+  if (side_.endpoint().closed()) return Code::closed;
   blamed = source.rounds.member();
   return peer;
 }

@@ -8,6 +8,12 @@
 namespace weft {
 
 Code Subscriber::look(uint64_t generation, RoundView& view) const {
+  const Code code = read_head(generation, view);
+  if (code == Code::protocol) endpoint_->link(peer_).condemn();
+  return code;
+}
+
+Code Subscriber::read_head(uint64_t generation, RoundView& view) const {
   const uint32_t slot = layout_.slot_of(generation);
   const wire::SlotHead& head = layout_.head_of(base(), slot);
   // SYNC POINT publish, the reader's half.
@@ -37,7 +43,9 @@ uint32_t Subscriber::final_rows(uint64_t generation) const {
 Code Subscriber::copy_list(const RoundView& view, uint32_t* rows) const {
   const wire::RowList& list = layout_.list_of(base(), layout_.slot_of(view.generation), destination_);
   std::memcpy(rows, list.rows, size_t{view.taken} * sizeof(uint32_t));
-  return wire::validate_list(rows, view.taken, view.rows);
+  const Code code = wire::validate_list(rows, view.taken, view.rows);
+  if (code != Code::ok) endpoint_->link(peer_).condemn();
+  return code;
 }
 
 }  // namespace weft

@@ -42,6 +42,8 @@ class Subscriber {
   int32_t member() const { return static_cast<int32_t>(endpoint_->member(peer_)); }
 
  private:
+  Code read_head(uint64_t generation, RoundView& view) const;
+
   Endpoint* endpoint_;
   size_t peer_;
   size_t inbound_;

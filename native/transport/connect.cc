@@ -5,6 +5,7 @@
 //   ready      ->                  each side makes its link
 // On transports that share memory, descriptors ride with `accept` and `ready`: never to a peer that is not proven.
 #include <poll.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <list>
@@ -22,6 +23,7 @@ namespace {
 // A connection that has not proven itself by then is dropped, so that a silent stranger can't hold a place.
 constexpr int64_t kStrangerNs = 5'000'000'000;
 constexpr size_t kMaxStrangers = 256;
+constexpr useconds_t kCrowdedUs = 2000;
 constexpr int64_t kDialTurnNs = 100'000'000;
 
 // One who knocked: answered by a thread of its own.
@@ -195,9 +197,13 @@ Expected<void> Endpoint::accept_all(int64_t deadline, const std::atomic<bool>* c
     }
     std::vector<pollfd> fds;
     for (const auto& [transport, listener] : listeners_) fds.push_back({listener.get(), POLLIN, 0});
+    if (strangers.size() >= kMaxStrangers) {
+      usleep(kCrowdedUs);
+      continue;
+    }
     if (poll(fds.data(), fds.size(), 10) <= 0) continue;
     for (size_t i = 0; i < fds.size(); ++i) {
-      if (fds[i].revents == 0 || strangers.size() >= kMaxStrangers) continue;
+      if (fds[i].revents == 0) continue;
       if (auto socket = accept_one(fds[i].fd)) {
         Stranger& stranger = strangers.emplace_back();
         stranger.thread = std::jthread([this, i, deadline, &stranger, socket = std::move(*socket)]() mutable {

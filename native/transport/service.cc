@@ -82,17 +82,18 @@ void Endpoint::serve() {
       if (idle != Idle::park) continue;
     }
 
-    const bool callers_turn = !busy && (caller_waits_.load() || caller_waited_.exchange(false));
-    const bool tick = has_data_links_ && callers_turn && !caller_sleeps_.load();
-    ticking_.store(tick, std::memory_order_relaxed);
     service_sleeps_.store(true, std::memory_order_relaxed);
     {
       // Peers need to ring only for who waits for their data; that it costs them a system call is why an idle service
-      // thread does not count.
-      Asleep asleep(arena_->header().parked, Bay::service, busy);  // its fence also serves ticking and nudge
+      // thread does not count. The fence in here also serves the sync points nudge and ticking: all that decides how
+      // we sleep is loaded after it.
+      Asleep asleep(arena_->header().parked, Bay::service, busy);
+      const bool callers_turn = !busy && (caller_waits_.load() || caller_waited_.exchange(false));
+      const bool tick = has_data_links_ && callers_turn && !caller_sleeps_.load();
       const bool sleepy = !(has_data_links_ && !callers_turn && progress()) && !serve_operations() && !closed() &&
                           (busy || submitted_.load(std::memory_order_relaxed) == 0);
       if (sleepy) {
+        ticking_.store(tick, std::memory_order_relaxed);
         int64_t until = tick ? now_ns() + kTickNs : kNever;
         for (auto& place : operations_)
           if (Operation* operation = place.load(std::memory_order_acquire))

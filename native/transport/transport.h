@@ -1,5 +1,7 @@
-// The contract between the row exchange and a transport. docs/transports.md walks through an implementation.
+// The contract between the row exchange and a transport. docs/architecture.md, "Transports".
 #pragma once
+
+#include <sys/socket.h>
 
 #include <atomic>
 #include <memory>
@@ -38,7 +40,7 @@ struct Outgoing {
 enum class LinkState : uint8_t { up, closed, lost, broken };  // broken: the peer broke the protocol
 
 // The connection to one peer. publish() and release() are for the thread that owns the exchange; progress() may be
-// called by any thread that holds the endpoint's progress lock.
+// called by any thread: a link that needs progress locks its own halves.
 class Link {
  public:
   virtual ~Link() = default;
@@ -61,6 +63,12 @@ class Link {
   // Says goodbye (so that the peer sees `closed`, not `lost`) and stops all access to the peer's and our memory.
   virtual void close() = 0;
 
+  // The peer wrote nonsense: it is not listened to any more, and is told by the end of the connection.
+  void condemn() {
+    const int socket = fd();
+    set_state(LinkState::broken);
+    if (socket >= 0) ::shutdown(socket, SHUT_RDWR);
+  }
   LinkState state() const { return state_.load(std::memory_order_acquire); }
 
  protected:

@@ -24,8 +24,7 @@ export async function awaitRows(awaited: Awaited, options: WaitOptions): Promise
   const { native, pending, which, peer, generation, rows } = awaited;
   const { deadlineMs = awaited.deadlineMs, signal } = options;
   checkSignal(signal, 'collect');
-  if (pending.has(which))
-    throw new WeftError('WEFT_STATE', 'rows of this part are waited for already', { phase: 'collect', peer });
+  checkFree(awaited);
   const code = native.arrivalStart(peer.rank, generation, rows, nativeDeadline(deadlineMs));
   let outcome: Outcome = { code, blamed: -1 };
   if (code === Code.again) {
@@ -41,8 +40,14 @@ export function awaitRowsSync(awaited: Awaited, options: BlockingOptions): void 
   const { deadlineMs = awaited.deadlineMs, signal, cancel } = options;
   checkSignal(signal, 'collect');
   checkCancel(cancel);
+  checkFree(awaited);
   const code = native.arrivalSync(peer.rank, generation, rows, nativeDeadline(deadlineMs), cancel);
   check(code, awaited, deadlineMs, undefined);
+}
+
+function checkFree({ pending, which, peer }: Awaited): void {
+  if (!pending.has(which)) return;
+  throw new WeftError('WEFT_STATE', 'rows of this part are waited for already', { phase: 'collect', peer });
 }
 
 function check(code: Code, { peer, generation, rows }: Awaited, deadlineMs: number, reason: unknown): void {

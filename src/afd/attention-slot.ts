@@ -175,7 +175,7 @@ export class AttentionSlot {
     if (!(src instanceof Uint16Array) && !(src instanceof Float32Array))
       throw new WeftError(
         'WEFT_DTYPE',
-        `rows must be a Uint16Array (bf16) or a Float32Array, not ${typeName(src)}`,
+        `src must be rows in a Uint16Array (bf16) or a Float32Array, not ${typeName(src)}`,
         {
           phase: 'dispatch',
           details: { argument: 'src' },
@@ -193,7 +193,7 @@ export class AttentionSlot {
     if (firstRow + rows > this.tokens)
       throw new WeftError(
         'WEFT_TOO_MANY_TOKENS',
-        `${rows} rows from row ${firstRow} on do not fit the ${this.tokens} tokens that were claimed`,
+        `src has ${rows} rows, which from row ${firstRow} on do not fit the ${this.tokens} tokens that were claimed`,
         { phase: 'dispatch', details: { argument: 'src', given: rows, allowed: this.tokens - firstRow } },
       );
     return rows;
@@ -203,7 +203,7 @@ export class AttentionSlot {
     const { dtype } = this.#context.layout;
     return new WeftError(
       'WEFT_DTYPE',
-      `${call}() needs rows of ${wanted}, but this mesh's are ${dtype}; fill 'hidden'`,
+      `${call}() needs layout.dispatch.dtype ${wanted}, but this mesh has ${dtype}; fill 'hidden'`,
       {
         phase: 'dispatch',
         details: { argument: 'layout.dispatch.dtype', given: dtype, allowed: wanted },

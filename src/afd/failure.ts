@@ -46,7 +46,11 @@ export function failure(code: Code, about: Circumstances): WeftError {
   return new WeftError(codes[code] ?? 'WEFT_SYSTEM', text(code, about), {
     phase,
     peer,
-    details: { ...(waitingFor && { waitingFor }), ...details },
+    details: {
+      ...(code === Code.deadline && { deadlineMs: about.deadlineMs }),
+      ...(waitingFor && { waitingFor }),
+      ...details,
+    },
     cause: about.reason,
   });
 }
@@ -57,7 +61,7 @@ function text(code: Code, { phase, peer, waitingFor, deadlineMs }: Circumstances
     case Code.deadline:
       return (
         `${phase}: no answer from ${waitingFor?.map(peerText).join(', ') || who} within ${deadlineMs} ms; ` +
-        'it may be stopped or overloaded: wait again, raise deadlineMs, or give the round up with abandon()'
+        `it may be stopped or overloaded: wait again, or raise deadlineMs${phase === 'combine' ? ', or give the round up with abandon()' : ''}`
       );
     case Code.aborted:
       return `the ${phase} was aborted by the caller`;
@@ -80,7 +84,7 @@ function text(code: Code, { phase, peer, waitingFor, deadlineMs }: Circumstances
 
 /** What a native set-up call threw, as a WeftError; other errors stay as they are. */
 export function fromNative(error: unknown, nameOf: (member: number) => PeerName): unknown {
-  const { weft, phase, peer, errno, message } = error as NativeError;
+  const { weft, phase, peer, errno, message } = (error ?? {}) as NativeError;
   if (typeof weft !== 'number') return error;
   const name = peer >= 0 ? nameOf(peer) : undefined;
   const who = name === undefined ? '' : `${peerText(name)}: `;

@@ -1,6 +1,6 @@
-import { invalidArgument, WeftError } from '../errors.js';
+import { invalidArgument, type Phase, WeftError } from '../errors.js';
 import { native } from '../native.js';
-import { elementBytes, holds, type TypedArray, viewOf } from '../tensor/dtype.js';
+import { arrayName, type DType, elementBytes, holds, type TypedArray, viewOf } from '../tensor/dtype.js';
 import type { ExchangeContext } from './context.js';
 import type { FfnPart } from './ffn-part.js';
 import { dispatchColumns, replyType } from './layout.js';
@@ -27,25 +27,16 @@ export class FfnBatch {
    * @param into [at least `rows`, width], of the column's type; default a new array
    */
   contiguous(name = 'hidden', into?: TypedArray): TypedArray {
-    const column = dispatchColumns(this.#context.layout).find((candidate) => candidate.name === name);
+    this.#wantOpen('collect', 'contiguous');
+    const columns = dispatchColumns(this.#context.layout);
+    const column = columns.find((candidate) => candidate.name === name);
     if (column === undefined)
-      throw invalidArgument(
-        'name',
-        name,
-        `one of ${dispatchColumns(this.#context.layout)
-          .map((each) => each.name)
-          .join(', ')}`,
-      );
+      throw invalidArgument('name', name, `one of ${columns.map((each) => each.name).join(', ')}`);
+    const elements = this.rows * column.width;
     const rowBytes = column.width * elementBytes(column.dtype);
     const out =
-      into ?? viewOf(column.dtype, new ArrayBuffer(this.rows * rowBytes), 0, this.rows * column.width);
-    if (!holds(out, column.dtype))
-      throw new WeftError('WEFT_DTYPE', `into must be the typed array of ${column.dtype}`, {
-        phase: 'collect',
-      });
-    if (out.byteLength < this.rows * rowBytes)
-      throw invalidArgument('into', `${out.length} elements`, `at least ${this.rows * column.width}`);
-    this.#wantOpen('collect', 'contiguous');
+      into === undefined ? viewOf(column.dtype, new ArrayBuffer(this.rows * rowBytes), 0, elements) : into;
+    wantArray('into', out, column.dtype, elements, 'collect');
     let row = 0;
     for (const part of this.parts) {
       native.gather(bytes(part.column(name)), part.rowOf, rowBytes, bytes(out), row);
@@ -59,15 +50,10 @@ export class FfnBatch {
    * @param outputs [sum of the parts' replyRows, hidden] of the reply's type
    */
   replyFrom(outputs: TypedArray): void {
+    this.#wantOpen('reply', 'replyFrom');
     const { layout } = this.#context;
     const rows = this.parts.reduce((sum, part) => sum + part.replyRows, 0);
-    if (!holds(outputs, replyType(layout)))
-      throw new WeftError('WEFT_DTYPE', `outputs must be the typed array of ${replyType(layout)}`, {
-        phase: 'reply',
-      });
-    if (outputs.length < rows * layout.hidden)
-      throw invalidArgument('outputs', `${outputs.length} elements`, `[${rows}, ${layout.hidden}]`);
-    this.#wantOpen('reply', 'replyFrom');
+    wantArray('outputs', outputs, replyType(layout), rows * layout.hidden, 'reply');
     let row = 0;
     for (const part of this.parts) {
       const end = row + part.replyRows;
@@ -91,6 +77,17 @@ export class FfnBatch {
   reply(): void {
     for (const part of this.parts) if (part.isOpen) part.reply();
   }
+}
+
+function wantArray(name: string, array: unknown, dtype: DType, elements: number, phase: Phase): void {
+  if (!holds(array, dtype))
+    throw new WeftError('WEFT_DTYPE', `${name} must be a ${arrayName(dtype)}, which holds ${dtype}`, {
+      phase,
+      details: { argument: name, allowed: arrayName(dtype) },
+    });
+  const { length } = array as TypedArray;
+  if (length < elements)
+    throw invalidArgument(name, `${length} elements`, `at least ${elements} elements long`, { phase });
 }
 
 function bytes(array: TypedArray): Uint8Array {

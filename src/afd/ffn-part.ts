@@ -1,4 +1,4 @@
-import { closedError, invalidArgument, type PeerName, WeftError } from '../errors.js';
+import { closedError, invalidArgument, type PeerName, type Phase, WeftError } from '../errors.js';
 import { Code, type NativeFfn, type NativeLayout } from '../native.js';
 import type { TypedArray } from '../tensor/dtype.js';
 import { type Awaited, awaitRows, awaitRowsSync, type PendingArrivals } from './arrival.js';
@@ -153,7 +153,7 @@ export class FfnPart {
   get available(): number {
     const rows = this.#native.available(this.rank, this.generation);
     if (rows === this.rows || !this.#open) return rows;
-    const why = this.#whyNoMore();
+    const why = this.#whyNoMore('collect');
     if (why === undefined) return rows;
     // What was published before the end counts.
     if (this.#native.available(this.rank, this.generation) === this.rows) return this.rows;
@@ -265,15 +265,17 @@ export class FfnPart {
     }
     if (code === Code.closed) throw closedError('this mesh', 'reply');
     if (code === Code.again || code === Code.state)
-      throw this.#whyNoMore() ?? this.#wrongState('reply', 'when all rows of the part have come, once');
+      throw (
+        this.#whyNoMore('reply') ?? this.#wrongState('reply', 'when all rows of the part have come, once')
+      );
     throw failure(code, { phase: 'reply', peer: this.#peer });
   }
 
   /** Why no more rows will come; undefined while they may. */
-  #whyNoMore(): WeftError | undefined {
-    if (this.#context.isClosed()) return closedError('this mesh', 'reply');
+  #whyNoMore(phase: Phase): WeftError | undefined {
+    if (this.#context.isClosed()) return closedError('this mesh', phase);
     const code = this.#context.endpoint.peerState(this.rank);
-    return code === Code.ok ? undefined : failure(code, { phase: 'reply', peer: this.#peer });
+    return code === Code.ok ? undefined : failure(code, { phase, peer: this.#peer });
   }
 
   get #peer(): PeerName {

@@ -1,4 +1,4 @@
-import { WeftError } from '../errors.js';
+import { invalidArgument } from '../errors.js';
 import type { NativePublicationLayout } from '../native.js';
 import { type TypedArray, viewOf } from '../tensor/dtype.js';
 import type { Column } from './layout.js';
@@ -30,8 +30,6 @@ export class SlotViews {
     const view = this.#columns.get(name);
     if (view !== undefined) return view;
     const names = [...this.#columns.keys()].join(', ');
-    throw new WeftError('WEFT_INVALID_ARGUMENT', `this mesh's rows have no column '${name}', but ${names}`, {
-      details: { argument: 'name', given: name, allowed: [...this.#columns.keys()] },
-    });
+    throw invalidArgument('name', name, `a column of this mesh's rows: ${names}`);
   }
 }

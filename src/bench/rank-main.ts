@@ -61,11 +61,11 @@ async function run(contender: Contender, iterations: number, base: number): Prom
       wrong = bench.sockets(work, sockets!, isAttention, rank, base, many, !crowded);
       break;
     case 'typescript':
-      if (isAttention) wrong = attentionRounds(mesh, samples);
+      if (isAttention) wrong = attentionRounds(mesh, shape.depth, samples);
       else ffnRounds(mesh, iterations);
       break;
     case 'promises':
-      if (isAttention) wrong = await promisedAttentionRounds(mesh, samples);
+      if (isAttention) wrong = await promisedAttentionRounds(mesh, shape.depth, samples);
       else await promisedFfnRounds(mesh, iterations);
       break;
     default: {

@@ -5,41 +5,78 @@ import type { AttentionSlot } from '../afd/attention-slot.js';
 import type { FfnBatch } from '../afd/ffn-batch.js';
 import type { Mesh } from '../mesh/mesh.js';
 import { native } from '../native.js';
-import type { TypedArray } from '../tensor/dtype.js';
 import type { Tensor } from '../tensor/tensor.js';
 
 const { bench } = native;
 
-/** Returns bytes found wrong; samples are nanoseconds. */
-export function attentionRounds(mesh: Mesh, samples: Float64Array): number {
-  const opaque = mesh.layout.combine === 'none';
-  const copy = new Uint8Array(opaque ? mesh.layout.hidden * mesh.layout.maxTokens : 0);
-  const choices = opaque ? {} : { into: outputOf(mesh) };
+interface InFlight {
+  slot: AttentionSlot;
+  round: AttentionRound;
+  start: number;
+}
+
+/** Keeps `depth` rounds in flight. Returns bytes found wrong; samples are nanoseconds. */
+export function attentionRounds(mesh: Mesh, depth: number, samples: Float64Array): number {
+  const result = resultOf(mesh);
+  const flight: InFlight[] = [];
   let wrong = 0;
-  for (let i = 0; i < samples.length; i++) {
-    const slot = claim(mesh);
-    const start = performance.now();
-    const round = slot.dispatch();
-    const result = opaque ? readReply(round, copy) : round.combineSync(choices).data;
-    samples[i] = (performance.now() - start) * 1e6;
-    wrong += bench.countWrong(slot.hidden, scalesOf(mesh, slot), result);
+  for (let sent = 0, done = 0; done < samples.length; ) {
+    if (sent < samples.length && flight.length < depth) {
+      flight.push(dispatch(mesh));
+      sent++;
+      continue;
+    }
+    const { slot, round, start } = flight.shift()!;
+    if (result instanceof Uint8Array) result.set(round.repliesSync()[0]!.output as Uint8Array);
+    else round.combineSync({ into: result });
+    samples[done++] = (performance.now() - start) * 1e6;
+    wrong += check(mesh, slot, result);
   }
   return wrong;
 }
 
-export async function promisedAttentionRounds(mesh: Mesh, samples: Float64Array): Promise<number> {
-  const opaque = mesh.layout.combine === 'none';
-  const choices = opaque ? {} : { into: outputOf(mesh) };
+export async function promisedAttentionRounds(
+  mesh: Mesh,
+  depth: number,
+  samples: Float64Array,
+): Promise<number> {
+  const result = resultOf(mesh);
+  const flight: InFlight[] = [];
   let wrong = 0;
-  for (let i = 0; i < samples.length; i++) {
-    const slot = claim(mesh);
-    const start = performance.now();
-    const round = slot.dispatch();
-    const result = opaque ? (await round.replies())[0]!.output : (await round.combine(choices)).data;
-    samples[i] = (performance.now() - start) * 1e6;
-    wrong += bench.countWrong(slot.hidden, scalesOf(mesh, slot), result);
+  for (let sent = 0, done = 0; done < samples.length; ) {
+    if (sent < samples.length && flight.length < depth) {
+      flight.push(dispatch(mesh));
+      sent++;
+      continue;
+    }
+    const { slot, round, start } = flight.shift()!;
+    if (result instanceof Uint8Array) result.set((await round.replies())[0]!.output as Uint8Array);
+    else await round.combine({ into: result });
+    samples[done++] = (performance.now() - start) * 1e6;
+    wrong += check(mesh, slot, result);
   }
   return wrong;
+}
+
+/** One buffer for all results, as every contender has it; opaque replies are copied there, so that they are read. */
+function resultOf(mesh: Mesh): Tensor | Uint8Array {
+  const { combine, hidden, maxTokens } = mesh.layout;
+  return combine === 'none' ? new Uint8Array(hidden * maxTokens) : mesh.attention.outputOf(1);
+}
+
+function dispatch(mesh: Mesh): InFlight {
+  const slot = mesh.attention.claim({ tokens: mesh.layout.maxTokens });
+  bench.fill(mesh.rank, slot.generation, slot.hidden, scalesOf(mesh, slot));
+  const start = performance.now();
+  return { slot, round: slot.dispatch(), start };
+}
+
+function check(mesh: Mesh, slot: AttentionSlot, result: Tensor | Uint8Array): number {
+  return bench.countWrong(
+    slot.hidden,
+    scalesOf(mesh, slot),
+    result instanceof Uint8Array ? result : result.data,
+  );
 }
 
 export function ffnRounds(mesh: Mesh, rounds: number): void {
@@ -48,22 +85,6 @@ export function ffnRounds(mesh: Mesh, rounds: number): void {
 
 export async function promisedFfnRounds(mesh: Mesh, rounds: number): Promise<void> {
   for (let left = rounds * mesh.roster.attention; left > 0; ) left -= serve(mesh, (await mesh.ffn.next())!);
-}
-
-/** One result buffer for all rounds, as every contender has it. */
-function outputOf(mesh: Mesh): Tensor {
-  return mesh.attention.outputOf(1);
-}
-
-function claim(mesh: Mesh): AttentionSlot {
-  const slot = mesh.attention.claim({ tokens: mesh.layout.maxTokens });
-  bench.fill(mesh.rank, slot.generation, slot.hidden, scalesOf(mesh, slot));
-  return slot;
-}
-
-function readReply(round: AttentionRound, copy: Uint8Array): TypedArray {
-  copy.set(round.repliesSync()[0]!.output as Uint8Array);
-  return copy;
 }
 
 function serve(mesh: Mesh, batch: FfnBatch): number {

@@ -58,14 +58,20 @@ export interface JoinOptions {
 export async function joinMesh(options: JoinOptions): Promise<Mesh> {
   if (typeof options !== 'object' || options === null)
     throw invalidArgument('options', options, '{ coordinator, token, role, layout }');
-  const { deadlineMs = 10_000, signal, token, host = '127.0.0.1' } = options;
+  const {
+    deadlineMs = 10_000,
+    signal,
+    token,
+    host = '127.0.0.1',
+    transports: offered = TRANSPORTS,
+  } = options;
   const until = performance.now() + deadlineMs;
   const left = (): number => Math.max(0, until - performance.now());
   // Everything that can be wrong is looked at before others learn of this member: they could not start without it.
   nativeDeadline(deadlineMs);
   checkSignal(signal, 'join');
   const layout = resolveLayout(options.layout);
-  const transports = checkTransports('transports', options.transports ?? TRANSPORTS);
+  const transports = checkTransports('transports', offered);
   const required = options.require === undefined ? undefined : checkTransports('require', options.require);
   const { heapBytes = 64 * 1024 * 1024 } = options;
   if (!Number.isSafeInteger(heapBytes) || heapBytes < 0)
@@ -106,9 +112,10 @@ export async function joinMesh(options: JoinOptions): Promise<Mesh> {
     await connect(endpoint, listening, peers, session, left(), signal);
     return new Mesh({ session, roster, endpoint, layout, deadlineMs, ours: listening.descriptor, peers });
   } catch (error) {
+    // Said first, so that peers that wait for us learn that we left, not that our sockets are gone.
+    await session?.leave();
     listening.listeners.close();
     endpoint?.close();
-    await session?.close();
     throw fromNative(error, (member) => nameOf(session!, member));
   }
 }
@@ -207,9 +214,11 @@ async function connect(
     checkSignal(signal, 'connect');
     await endpoint.connect(listeners, peers, nativeDeadline(deadlineMs));
   } catch (error) {
-    if ((error as NativeError).weft !== Code.aborted) throw error;
-    if (signal?.aborted) throw abortedError(signal, 'connect');
-    if (gone === undefined) throw error;
+    const { weft, peer } = error as NativeError;
+    if (weft === Code.aborted && signal?.aborted) throw abortedError(signal, 'connect');
+    // Its socket may tell before the coordinator does, but not whether it left or was lost.
+    const told = weft === Code.aborted || (weft === Code.peerLost && peer === gone?.member);
+    if (!told || gone === undefined) throw error;
     const { role, rank, reason } = gone;
     const code = reason === 'left' ? Code.peerClosed : Code.peerLost;
     throw failure(code, { phase: 'connect', peer: { role, rank } });

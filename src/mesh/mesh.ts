@@ -113,6 +113,11 @@ export class Mesh implements AsyncDisposable {
     return this.#session.onDeparted(listener);
   }
 
+  /** Calls `listener` when the coordinator is gone: the mesh works on, but hears of no more departures from it. */
+  onCoordinatorLost(listener: (error: WeftError) => void): () => void {
+    return this.#session.onCoordinatorLost(listener);
+  }
+
   /** Ends every wait with WEFT_CLOSED, tells the peers, and lets go of everything. Idempotent; never rejects. */
   close(): Promise<void> {
     this.#closing ??= this.#close();

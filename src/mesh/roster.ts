@@ -11,7 +11,7 @@ export interface TransportEndpoints {
   /** Path of a unix socket, "@..." for an abstract one: descriptors of shared memory are passed through it. */
   shm?: { socket: string };
   tcp?: { host: string; port: number };
-  /** Key in the process-wide table of in-process meshes. */
+  /** Name of an abstract socket; members of one process have the same first 16 characters behind 'tensorweft-'. */
   loopback?: { key: string };
   [transport: string]: { readonly [field: string]: EndpointValue } | undefined;
 }

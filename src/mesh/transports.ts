@@ -36,11 +36,18 @@ function reason(
   if (theirs.transports[name] === undefined) return 'not offered by the peer';
   if (name === 'tcp') return undefined;
   if (ours.host !== theirs.host) return 'the peer is on another host';
-  if (name === 'loopback') return ours.pid === theirs.pid ? undefined : 'the peer is another process';
+  if (name === 'loopback') return sameProcess(ours, theirs) ? undefined : 'the peer is another process';
   if (ours.uid !== theirs.uid)
     return `the peer runs as another user (${theirs.uid}, this process as ${ours.uid})`;
   if (ours.netns !== theirs.netns) return 'the peer is in another network namespace';
   return undefined;
+}
+
+/** Process ids repeat between containers; the random part of a socket's name does not. */
+function sameProcess(ours: EndpointDescriptor, theirs: EndpointDescriptor): boolean {
+  const part = ({ transports }: EndpointDescriptor): string =>
+    transports.loopback!.key.slice(0, 'tensorweft-'.length + 16);
+  return ours.pid === theirs.pid && part(ours) === part(theirs);
 }
 
 export function checkTransports(name: string, given: readonly TransportName[]): TransportName[] {

@@ -10,24 +10,22 @@ export function scalesPerRow(hidden: number): number {
   return Math.ceil(hidden / SCALE_GROUP);
 }
 
-/** bf16 of fp32 values; NaN stays NaN. */
-export function toBf16(src: Float32Array, out: Uint16Array = new Uint16Array(src.length)): Uint16Array {
+/** bf16 of fp32 values; NaN stays NaN. `out`: default a new array; a longer one keeps its rest. */
+export function toBf16(src: Float32Array, out?: Uint16Array): Uint16Array {
   want('src', src, Float32Array);
-  want('out', out, Uint16Array);
-  if (out.length < src.length)
-    throw invalidArgument('out', `a Uint16Array of ${out.length}`, `at least ${src.length} long`);
-  native.narrow(src, out);
-  return out;
+  const to = out === undefined ? new Uint16Array(src.length) : out;
+  wantRoom(to, src.length, Uint16Array);
+  native.narrow(src, to);
+  return to;
 }
 
-/** fp32 of bf16 values, exact. */
-export function fromBf16(src: Uint16Array, out: Float32Array = new Float32Array(src.length)): Float32Array {
+/** fp32 of bf16 values, exact. `out`: as for `toBf16`. */
+export function fromBf16(src: Uint16Array, out?: Float32Array): Float32Array {
   want('src', src, Uint16Array);
-  want('out', out, Float32Array);
-  if (out.length < src.length)
-    throw invalidArgument('out', `a Float32Array of ${out.length}`, `at least ${src.length} long`);
-  native.widen(src, out);
-  return out;
+  const to = out === undefined ? new Float32Array(src.length) : out;
+  wantRoom(to, src.length, Float32Array);
+  native.widen(src, to);
+  return to;
 }
 
 /** FP8 rows: [rows, hidden] of e4m3 and [rows, ceil(hidden / 128)] fp32 scales. */
@@ -58,22 +56,18 @@ export function quantize(
 export function dequantize<Out extends Uint16Array | Float32Array = Uint16Array>(
   src: QuantizedRows,
   hidden: number,
-  out: Out = new Uint16Array(src.hidden.length) as Out,
+  out?: Out,
 ): Out {
   want('src.hidden', src.hidden, Uint8Array);
   want('src.scales', src.scales, Float32Array);
-  want('out', out, Uint16Array, Float32Array);
   const rows = rowsOf(src.hidden, hidden);
-  if (src.scales.length < rows * scalesPerRow(hidden))
-    throw invalidArgument(
-      'src.scales',
-      `${src.scales.length} scales`,
-      `at least ${rows * scalesPerRow(hidden)} scales`,
-    );
-  if (out.length < src.hidden.length)
-    throw invalidArgument('out', `${out.length} elements`, `at least ${src.hidden.length}`);
-  native.dequantise(src.hidden, src.scales, out, rows, hidden);
-  return out;
+  const scales = rows * scalesPerRow(hidden);
+  if (src.scales.length < scales)
+    throw invalidArgument('src.scales', `${src.scales.length} scales`, `at least ${scales} scales`);
+  const to = out === undefined ? (new Uint16Array(src.hidden.length) as Out) : out;
+  wantRoom(to, src.hidden.length, Uint16Array, Float32Array);
+  native.dequantise(src.hidden, src.scales, to, rows, hidden);
+  return to;
 }
 
 type ArrayKind = typeof Uint8Array | typeof Uint16Array | typeof Float32Array;
@@ -85,6 +79,12 @@ function want(name: string, value: unknown, ...kinds: ArrayKind[]): void {
   throw new WeftError('WEFT_DTYPE', `${name} must be a ${allowed.join(' or a ')}, not ${given}`, {
     details: { argument: name, given, allowed },
   });
+}
+
+function wantRoom(out: { length: number }, length: number, ...kinds: ArrayKind[]): void {
+  want('out', out, ...kinds);
+  if (out.length < length)
+    throw invalidArgument('out', `${out.length} elements`, `at least ${length} elements long`);
 }
 
 function rowsOf(src: { length: number }, hidden: number): number {

@@ -35,7 +35,7 @@ export class Heap {
       const free = this.#holes.reduce((most, { bytes }) => Math.max(most, bytes), 0);
       throw new WeftError(
         'WEFT_INVALID_ARGUMENT',
-        `a tensor of ${dtype} [${shape.join(', ')}] needs ${bytes} bytes, but the largest free piece of the mesh's heap has ${free}; ` +
+        `shape: ${dtype} [${shape.join(', ')}] needs ${bytes} bytes, but the largest free piece of the mesh's heap has ${free}; ` +
           'free() what is no longer used, or raise heapBytes of joinMesh',
         { details: { argument: 'shape', bytes, free } },
       );

@@ -5,7 +5,8 @@ import { openRig } from './rig.js';
 import type { Scenario } from './scenario.js';
 
 export interface Run {
-  attention?: AttentionWork;
+  /** Of all attention ranks, or by rank. */
+  attention?: AttentionWork | ((rank: number) => AttentionWork);
   ffn?: FfnWork;
   join: Partial<JoinOptions>;
 }
@@ -16,7 +17,11 @@ export async function play(scenario: Scenario, { attention, ffn, join }: Run): P
   const parts = await Promise.all([
     ...rig.ffn.map((mesh) => driveFfn(mesh, scenario, ffn)),
     ...rig.attention.map(async (mesh) => {
-      await driveAttention(mesh, scenario, attention);
+      await driveAttention(
+        mesh,
+        scenario,
+        typeof attention === 'function' ? attention(mesh.rank) : attention,
+      );
       await mesh.close();
       return undefined;
     }),

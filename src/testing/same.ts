@@ -9,8 +9,9 @@ export function same(what: string, actual: TypedArray, expected: TypedArray): vo
       actual: actual.length,
       expected: expected.length,
     });
-  if (Buffer.compare(bytesOf(actual), bytesOf(expected)) === 0) return;
-  const at = actual.findIndex((x: number, i: number) => !Object.is(x, expected[i]));
+  const [a, b] = [bytesOf(actual), bytesOf(expected)];
+  if (Buffer.compare(a, b) === 0) return;
+  const at = Math.floor(a.findIndex((byte, i) => byte !== b[i]) / actual.BYTES_PER_ELEMENT);
   throw new AssertionError({
     message: `${what}: element ${at} of ${actual.length} is ${actual[at]}, expected ${expected[at]}`,
     actual: actual[at],

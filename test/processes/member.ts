@@ -63,7 +63,7 @@ const commands: Commands = {
   reply: async ({ rank, rows }) => {
     const part = parts.get(rank)!;
     workload.checkPart(server(), part);
-    workload.checkRows(server(), part, 0, part.rows);
+    workload.checkRows(server(), part, 0, part.available);
     const end = rows ?? workload.replyRowsOf(server(), part);
     workload.writeOutput(server(), part, 0, end);
     if (rows === undefined) part.reply();

@@ -57,6 +57,7 @@ TEST_P(LifeCycle, CallsThatDoNotFitTheStateAreRefused) {
   AttentionSide& side = steps.attention(0);
   EXPECT_EQ(side.publish(1, 1, 1, 0, 0), Code::state) << "not claimed";
   const uint64_t g = steps.claim(0);
+  steps.fill(0, g, 4);
   EXPECT_EQ(side.publish(g + 1, 1, 1, 0, 0), Code::state);
   EXPECT_EQ(side.publish(g, 4, 2, 0, 0), Code::ok);
   EXPECT_EQ(side.publish(g, 5, 3, 0, 0), Code::state) << "the rows of a round don't change";

@@ -47,6 +47,10 @@ class Visitor {
     seal(hello);
     (void)send_with_fds(socket_.get(), std::as_bytes(std::span(&hello, 1)), fds, deadline_after_ms(1000));
   }
+  // Waits for room, as long as the peer is there.
+  void say_all(const void* data, size_t bytes) {
+    (void)send_with_fds(socket_.get(), {static_cast<const std::byte*>(data), bytes}, {}, deadline_after_ms(5000));
+  }
   // Nothing: the peer closed without an answer, or did not answer in time.
   std::optional<wire::Hello> hear(double within_ms = 5000) {
     wire::Hello hello;
@@ -61,6 +65,7 @@ class Visitor {
     return static_cast<Code>(hello->reason);
   }
   bool is_closed(int within_ms = 5000) {
+    if (!socket_) return true;
     pollfd p{socket_.get(), POLLIN, 0};
     char byte;
     return poll(&p, 1, within_ms) > 0 && recv(socket_.get(), &byte, 1, MSG_DONTWAIT) <= 0;

@@ -11,8 +11,8 @@
 namespace weft {
 
 namespace {
-// Headers and small bodies arrive here, several at a time; a large body is received in place, but for what came
-// along with its header.
+// Headers and small bodies arrive here, several at a time; a large body is received in place, but for what
+// came along with its header.
 constexpr size_t kStagingBytes = 16 * 1024;
 constexpr size_t kMaxPieces = 16;
 }  // namespace
@@ -28,7 +28,8 @@ TcpReceiver::TcpReceiver(uint32_t epoch, std::vector<Inbound> inbound, std::shar
 }
 
 void TcpReceiver::release(size_t inbound, uint64_t generation) {
-  slot(inbound, inbound_[inbound].layout->slot_of(generation)).released.store(generation, std::memory_order_release);
+  slot(inbound, inbound_[inbound].layout->slot_of(generation))
+      .released.store(generation, std::memory_order_release);
 }
 
 Code TcpReceiver::accept() {
@@ -62,15 +63,20 @@ Code TcpReceiver::accept() {
       body_.push_back({reinterpret_cast<std::byte*>(list.rows), size_t{frame_.taken} * sizeof(uint32_t)});
     }
     body_.push_back({base + layout.meta(slot_number), frame_.meta_bytes});
-  } else if (frame_.generation != wire::generation_of(state) || frame_.first != slot.taken ||
-             frame_.final_rows < wire::final_rows_of(state) ||
-             frame_.rows != layout.head_of(base, slot_number).rows) {
-    return Code::protocol;
+  } else {
+    const wire::SlotHead& head = layout.head_of(base, slot_number);
+    const bool routed = (frame_.flags & wire::kRoutedFrame) != 0;
+    if (frame_.generation != wire::generation_of(state) || frame_.first != slot.taken ||
+        frame_.final_rows < wire::final_rows_of(state) || frame_.rows != head.rows ||
+        routed != ((head.flags & wire::kRouted) != 0) ||
+        (routed && frame_.taken != layout.list_of(base, slot_number, in.destination).count))
+      return Code::protocol;
   }
   const auto& column_bytes = layout.shape().column_bytes;
   for (uint32_t c = 0; c < column_bytes.size(); ++c) {
     std::byte* column = base + layout.column(slot_number, c);
-    body_.push_back({column + size_t{frame_.first} * column_bytes[c], size_t{frame_.count} * column_bytes[c]});
+    body_.push_back(
+        {column + size_t{frame_.first} * column_bytes[c], size_t{frame_.count} * column_bytes[c]});
   }
   return Code::ok;
 }
@@ -92,8 +98,17 @@ Code TcpReceiver::apply() {
     if (frame_.flags & wire::kRoutedFrame) {
       wire::RowList& list = layout.list_of(base, slot_number, frame_.destination);
       list.count = frame_.taken;
-      if (const Code gate = wire::validate_list(list.rows, list.count, frame_.rows); gate != Code::ok) return gate;
+      if (const Code gate = wire::validate_list(list.rows, list.count, frame_.rows); gate != Code::ok)
+        return gate;
     }
+  }
+  if (frame_.flags & wire::kRoutedFrame) {
+    // The watermark tells of exactly the rows that have come, or readers would read others.
+    const wire::RowList& list = layout.list_of(base, slot_number, frame_.destination);
+    const uint32_t come = frame_.first + frame_.count;
+    if ((come < list.count && list.rows[come] < frame_.final_rows) ||
+        (come > 0 && list.rows[come - 1] >= frame_.final_rows))
+      return Code::protocol;
   }
   slot(inbound_of_frame_, slot_number).taken = frame_.first + frame_.count;
   // SYNC POINT publish, the writer's half, in the name of the peer.

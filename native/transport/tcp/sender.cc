@@ -12,8 +12,8 @@ namespace {
 
 constexpr size_t kMaxPieces = 64;
 
-// Long ranges go out as several frames, so that the receiver can work on the first rows while the rest are on their
-// way, and finds them in its cache.
+// Long ranges go out as several frames, so that the receiver can work on the first rows while the rest are on
+// their way, and finds them in its cache.
 constexpr size_t kFrameBytes = 256 * 1024;
 
 // Collects pieces of memory into iovecs, leaving out the first `skip` bytes.
@@ -43,66 +43,84 @@ class Gather {
 
 TcpSender::TcpSender(uint32_t epoch, std::span<const Inbound> inbound) : epoch_(epoch) {
   size_t rounds = 0;
-  for (const Inbound& in : inbound) rounds += in.layout->shape().depth;  // depth is the same in both directions
+  for (const Inbound& in : inbound)
+    rounds += in.layout->shape().depth;  // depth is the same in both directions
   entries_.resize(2 * rounds + 2);
 }
 
 TcpSender::Entry& TcpSender::push() {
   Entry& entry = at(size_++);
   entry = Entry{};
+  entry.frame.epoch = epoch_;
   pending_.store(true, std::memory_order_relaxed);
   return entry;
 }
 
-void TcpSender::enqueue(const Outgoing& rows) {
+bool TcpSender::enqueue(const Outgoing& rows) {
+  if (failed_) return true;
+  const auto& layout = *rows.layout;
+  const uint32_t slot = layout.slot_of(rows.generation);
+  const wire::SlotHead& head = layout.head_of(rows.base, slot);
+  const bool routed = (head.flags & wire::kRouted) != 0;
+  const wire::RowList* list = routed ? &layout.list_of(rows.base, slot, rows.destination) : nullptr;
+  const auto taken_below = [&](uint32_t row) {
+    return routed ? static_cast<uint32_t>(std::lower_bound(list->rows, list->rows + list->count, row) -
+                                          list->rows)
+                  : row;
+  };
   for (size_t i = 0; i < size_; ++i) {
     Entry& waiting = at(i);
-    if (waiting.sealed || waiting.rows.generation != rows.generation || waiting.rows.publication != rows.publication)
-      continue;
+    if (waiting.rows.generation != rows.generation || waiting.rows.publication != rows.publication) continue;
     waiting.rows.to = rows.to;
-    return;
+    waiting.end = taken_below(rows.to);
+    return true;
   }
-  push().rows = rows;
+  if (size_ + 1 == entries_.size()) return false;  // the last place is the goodbye's
+  Entry& entry = push();
+  entry.rows = rows;
+  entry.first = taken_below(rows.from);
+  entry.end = taken_below(rows.to);
+  wire::Frame& frame = entry.frame;
+  frame.flags = static_cast<uint16_t>((rows.begin ? wire::kBegin : 0) | (routed ? wire::kRoutedFrame : 0));
+  frame.generation = rows.generation;
+  frame.publication = rows.publication;
+  frame.destination = rows.destination;
+  frame.rows = head.rows;
+  frame.taken = routed ? list->count : head.rows;
+  frame.tag = head.tag;
+  frame.meta_bytes = head.meta_bytes;
+  return true;
 }
 
-void TcpSender::enqueue_goodbye() { push().goodbye = true; }
+void TcpSender::enqueue_goodbye() {
+  Entry& entry = push();
+  entry.goodbye = true;
+  entry.frame.kind = wire::FrameKind::goodbye;
+}
 
+// The next frame of the entry.
 void TcpSender::seal(Entry& entry) const {
   wire::Frame& frame = entry.frame;
-  frame.epoch = epoch_;
-  if (entry.goodbye) {
-    frame.kind = wire::FrameKind::goodbye;
-  } else {
+  if (!entry.goodbye) {
     const Outgoing& rows = entry.rows;
     const auto& layout = *rows.layout;
     const auto most = static_cast<uint32_t>(std::max<size_t>(1, kFrameBytes / layout.row_bytes()));
-    entry.frame_to = rows.to - rows.from > most ? rows.from + most : rows.to;
-    const uint32_t slot = layout.slot_of(rows.generation);
-    const wire::SlotHead& head = layout.head_of(rows.base, slot);
-    frame.generation = rows.generation;
-    frame.publication = rows.publication;
-    frame.destination = rows.destination;
-    frame.rows = head.rows;
-    frame.final_rows = entry.frame_to;
-    frame.tag = head.tag;
-    frame.meta_bytes = head.meta_bytes;
-    if (rows.begin) frame.flags |= wire::kBegin;
-    if (head.flags & wire::kRouted) {
-      frame.flags |= wire::kRoutedFrame;
-      const wire::RowList& list = layout.list_of(rows.base, slot, rows.destination);
-      const uint32_t* end = list.rows + list.count;
-      frame.taken = list.count;
-      frame.first = static_cast<uint32_t>(std::lower_bound(list.rows, end, rows.from) - list.rows);
-      frame.count = static_cast<uint32_t>(std::lower_bound(list.rows, end, entry.frame_to) - list.rows) - frame.first;
-    } else {
-      frame.taken = head.rows;
-      frame.first = rows.from;
-      frame.count = entry.frame_to - rows.from;
-    }
+    frame.first = entry.first;
+    frame.count = std::min(entry.end - entry.first, most);
+    const uint32_t next = entry.first + frame.count;
+    // The watermark tells of exactly the rows that have been sent.
+    if (next == entry.end)
+      frame.final_rows = rows.to;
+    else if (frame.flags & wire::kRoutedFrame)
+      frame.final_rows =
+          layout.list_of(rows.base, layout.slot_of(rows.generation), rows.destination).rows[next];
+    else
+      frame.final_rows = next;
     frame.body_bytes = static_cast<uint32_t>(wire::body_bytes_of(frame, layout));
   }
   wire::seal(frame);
   entry.frame_bytes = sizeof frame + frame.body_bytes;
+  entry.sent = 0;
   entry.sealed = true;
 }
 
@@ -159,11 +177,9 @@ bool TcpSender::flush(int socket) {
     moved = true;
     entry.sent += static_cast<size_t>(n);
     if (entry.sent < entry.frame_bytes) continue;
-    if (!entry.goodbye && entry.frame_to < entry.rows.to) {
-      entry.rows.from = entry.frame_to;
-      entry.rows.begin = false;
-      entry.frame = wire::Frame{};
-      entry.sent = 0;
+    if (!entry.goodbye && entry.frame.final_rows < entry.rows.to) {
+      entry.first += entry.frame.count;
+      entry.frame.flags &= static_cast<uint16_t>(~wire::kBegin);
       entry.sealed = false;
       continue;
     }

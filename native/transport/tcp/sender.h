@@ -1,4 +1,5 @@
-// The sending half of a tcp link: a bounded queue of row ranges, sent as frames gathered from the publisher's slots.
+// The sending half of a tcp link: a bounded queue of row ranges, sent as frames gathered from the publisher's
+// slots.
 #pragma once
 
 #include <sys/uio.h>
@@ -16,20 +17,24 @@ class TcpSender {
  public:
   TcpSender(uint32_t epoch, std::span<const Inbound> inbound);
 
-  // Ranges of one round that wait behind each other are merged, so the queue can't outgrow what it was made for:
-  // at most one range being sent and one waiting for every round in flight.
-  void enqueue(const Outgoing& rows);
+  // Ranges of one round are merged: there is one entry for each that has something to send. Rounds in flight
+  // are at most depth, and a round may wait for which the peer has replied already (its last frames had no
+  // rows for it), so an honest peer never fills the queue. False: it is full.
+  bool enqueue(const Outgoing& rows);
   void enqueue_goodbye();
-  // Sends what the socket takes; true if that was anything. Errors are left for the receiving half to find, which
-  // first delivers what the peer sent before it went away.
+  // Sends what the socket takes; true if that was anything. Errors are left for the receiving half to find,
+  // which first delivers what the peer sent before it went away.
   bool flush(int socket);
   bool pending() const { return pending_.load(std::memory_order_relaxed); }
   bool failed() const { return failed_; }
 
  private:
   struct Entry {
-    Outgoing rows{};         // [from, to) not sent yet, the frame's included
-    uint32_t frame_to = 0;   // the frame carries [rows.from, frame_to)
+    Outgoing rows{};
+    // Of the rows that the destination takes, by index: those that are not sent yet, the frame's included.
+    // Worked out when they are queued, as is what the frame says of the round: with first == end the slot may
+    // be another round's.
+    uint32_t first = 0, end = 0;
     wire::Frame frame{};
     size_t frame_bytes = 0;
     size_t sent = 0;  // of frame_bytes
