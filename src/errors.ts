@@ -136,7 +136,7 @@ export interface DeadlineFacts extends WeftErrorOptions {
 /** WEFT_DEADLINE: who was waited for, how long, and what to do next. */
 export function deadlineError(facts: DeadlineFacts): WeftError {
   const { deadlineMs, missing, next, ...options } = facts;
-  const text = `${facts.phase}: within ${deadlineMs} ms there was no ${missing}${next === undefined ? '' : `; ${next}`}`;
+  const text = `${facts.phase}: within ${Math.round(deadlineMs)} ms there was no ${missing}${next === undefined ? '' : `; ${next}`}`;
   return new WeftError('WEFT_DEADLINE', text, { ...options, details: { deadlineMs, ...options.details } });
 }
 

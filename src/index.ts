@@ -18,8 +18,16 @@ export type { Gather } from './afd/gather.js';
 export type { Column, ExchangeLayout, ResolvedLayout, RowType } from './afd/layout.js';
 export type { BlockingOptions, WaitOptions } from './afd/wait.js';
 export { isWeftError, type PeerName, type Phase, type WeftCode, WeftError } from './errors.js';
-export { type Coordinator, type CoordinatorOptions, startCoordinator } from './mesh/coordinator.js';
+export type { ClientTls } from './mesh/control-dial.js';
+export {
+  type Coordinator,
+  type CoordinatorEvents,
+  type CoordinatorOptions,
+  startCoordinator,
+} from './mesh/coordinator.js';
+export type { ServerTls } from './mesh/coordinator-server.js';
 export { type JoinOptions, joinMesh } from './mesh/join.js';
+export type { Logger } from './mesh/logger.js';
 export { Mesh, type PeerExplanation } from './mesh/mesh.js';
 export type { Departure, Member, Role, Roster } from './mesh/roster.js';
 export type { TransportName, TransportVerdict } from './mesh/transports.js';

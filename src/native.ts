@@ -110,6 +110,8 @@ export interface NativeEndpoint {
   inbound(peer: number): ArrayBuffer;
   layout(): NativeLayout;
   peerState(peer: number): Code;
+  /** Gives the peer up: it is lost for us, and we are for it. */
+  drop(peer: number): void;
 }
 
 export interface NativeAttention {
@@ -193,6 +195,8 @@ export interface NativeInfo {
   simd: string;
   isa: string;
   cores: number;
+  /** 16 characters that no other process has. */
+  process: string;
   frameVersion: number;
   transports: { name: string; unavailable: string; sharesMemory: boolean }[];
 }

@@ -34,9 +34,9 @@ std::span<double> samples_of(const Napi::Value& value) {
 
 template <class T>
 T* data_of(const Napi::Value& value) {
-  if (!value.IsTypedArray()) return nullptr;
-  const auto array = value.As<Napi::TypedArray>();
-  return reinterpret_cast<T*>(static_cast<uint8_t*>(array.ArrayBuffer().Data()) + array.ByteOffset());
+  void* data = nullptr;
+  bytes_of(value, data);
+  return static_cast<T*>(data);
 }
 
 // shared(bytes) -> a file descriptor of that much zeroed memory, for children to inherit

@@ -34,6 +34,15 @@ inline uint64_t generation(const Napi::CallbackInfo& info, size_t i) {
 inline uint32_t arg_u32(const Napi::CallbackInfo& info, size_t i) { return info[i].ToNumber().Uint32Value(); }
 inline double arg_f64(const Napi::CallbackInfo& info, size_t i) { return info[i].ToNumber().DoubleValue(); }
 
+// Where a typed array's elements are, and how many bytes they take; 0 for anything else.
+inline size_t bytes_of(const Napi::Value& value, void*& data) {
+  if (!value.IsTypedArray()) return 0;
+  size_t length = 0;
+  napi_typedarray_type type;
+  if (napi_get_typedarray_info(value.Env(), value, &type, &length, &data, nullptr, nullptr) != napi_ok) return 0;
+  return data == nullptr ? 0 : length * value.As<Napi::TypedArray>().ElementSize();
+}
+
 inline Napi::Value code(const Napi::CallbackInfo& info, Code code) {
   return Napi::Number::New(info.Env(), static_cast<int>(code));
 }

@@ -1,5 +1,7 @@
 #include "binding/endpoint.h"
 
+#include <thread>
+
 #include "binding/addon.h"
 #include "binding/convert.h"
 #include "binding/listeners.h"
@@ -38,33 +40,45 @@ WaitPolicy read_wait(const Napi::Object& js) {
   return wait;
 }
 
-// connect() blocks, so it runs on a thread of Node's pool.
-class Connect : public Napi::AsyncWorker {
+// connect() blocks, so it runs on a thread of its own. Not on Node's pool, which has four: members of one
+// process wait for each other here, and more of them than that would never be answered.
+class Connect {
  public:
-  Connect(Napi::Env env, std::shared_ptr<Core> core, std::vector<PeerSpec> peers, double deadline_ms,
-          std::shared_ptr<std::atomic<bool>> abort)
-      : AsyncWorker(env),
-        promise(Napi::Promise::Deferred::New(env)),
-        core_(std::move(core)),
-        peers_(std::move(peers)),
-        deadline_(deadline_after_ms(deadline_ms)),
-        abort_(std::move(abort)) {}
-
-  void Execute() override { outcome_ = core_->endpoint->connect(std::move(peers_), deadline_, abort_.get()); }
-  void OnOK() override {
-    if (outcome_)
-      promise.Resolve(Env().Undefined());
-    else
-      promise.Reject(to_js(Env(), outcome_.error()).Value());
+  static Napi::Promise start(Napi::Env env, std::shared_ptr<Core> core, std::vector<PeerSpec> peers,
+                             double deadline_ms, std::shared_ptr<std::atomic<bool>> abort) {
+    auto* self = new Connect(env, std::move(core), std::move(abort));
+    const auto promise = self->promise_.Promise();
+    const auto nothing = Napi::Function::New(env, [](const Napi::CallbackInfo&) {});
+    self->done_ = Napi::ThreadSafeFunction::New(env, nothing, "tensorweft connect", 0, 1, [self](Napi::Env) {
+      self->abort_->store(true);  // the environment may be ending under us
+      self->thread_.join();
+      delete self;
+    });
+    self->thread_ = std::thread([self, peers = std::move(peers),
+                                 deadline = deadline_after_ms(deadline_ms)]() mutable {
+      self->outcome_ = self->core_->endpoint->connect(std::move(peers), deadline, self->abort_.get());
+      if (self->done_.BlockingCall([self](Napi::Env env, Napi::Function) { self->settle(env); }) == napi_ok)
+        self->done_.Release();
+    });
+    return promise;
   }
 
-  const Napi::Promise::Deferred promise;
-
  private:
+  Connect(Napi::Env env, std::shared_ptr<Core> core, std::shared_ptr<std::atomic<bool>> abort)
+      : promise_(Napi::Promise::Deferred::New(env)), core_(std::move(core)), abort_(std::move(abort)) {}
+
+  void settle(Napi::Env env) {
+    if (outcome_)
+      promise_.Resolve(env.Undefined());
+    else
+      promise_.Reject(to_js(env, outcome_.error()).Value());
+  }
+
+  const Napi::Promise::Deferred promise_;
   std::shared_ptr<Core> core_;
-  std::vector<PeerSpec> peers_;
-  int64_t deadline_;
   std::shared_ptr<std::atomic<bool>> abort_;
+  Napi::ThreadSafeFunction done_;
+  std::thread thread_;
   Expected<void> outcome_;
 };
 
@@ -114,7 +128,8 @@ EndpointObject* EndpointObject::from(Napi::Value value) {
   return nullptr;
 }
 
-// connect(listeners, peers: { member, rank, transport, address, dial, ourProof, theirProof }[] in order of rank, deadlineMs)
+// connect(listeners, peers: { member, rank, transport, address, dial, ourProof, theirProof }[] in order of
+// rank, deadlineMs)
 Napi::Value EndpointObject::connect(const Napi::CallbackInfo& info) {
   ListenersObject* listeners = ListenersObject::from(info[0]);
   if (listeners == nullptr) return info.Env().Undefined();
@@ -132,18 +147,15 @@ Napi::Value EndpointObject::connect(const Napi::CallbackInfo& info) {
     spec.our_proof = bytes<32>(js, "ourProof");
     spec.their_proof = bytes<32>(js, "theirProof");
     const auto rank = static_cast<uint16_t>(core_->rank);
-    // An attention rank reads the reply publication that a ffn rank keeps for it; a ffn rank reads its share of each
-    // attention rank's dispatch publication.
+    // An attention rank reads the reply publication that a ffn rank keeps for it; a ffn rank reads its share
+    // of each attention rank's dispatch publication.
     if (attention)
       spec.inbound = {{rank, 0, publication_offset(core_->reply, rank), &core_->reply}};
     else
       spec.inbound = {{0, rank, publication_offset(core_->dispatch, 0), &core_->dispatch}};
     peers.push_back(std::move(spec));
   }
-  auto* work = new Connect(info.Env(), core_, std::move(peers), arg_f64(info, 2), abort_);
-  const auto promise = work->promise.Promise();
-  work->Queue();
-  return promise;
+  return Connect::start(info.Env(), core_, std::move(peers), arg_f64(info, 2), abort_);
 }
 
 void EndpointObject::abort_connect(const Napi::CallbackInfo&) { abort_->store(true); }
@@ -203,21 +215,29 @@ Napi::Value EndpointObject::layout(const Napi::CallbackInfo& info) {
 
 Napi::Value EndpointObject::peer_state(const Napi::CallbackInfo& info) {
   const size_t peer = arg_u32(info, 0);
-  return code(info, peer < core_->endpoint->peers() ? core_->endpoint->peer_state(peer) : Code::invalid_argument);
+  return code(info,
+              peer < core_->endpoint->peers() ? core_->endpoint->peer_state(peer) : Code::invalid_argument);
+}
+
+void EndpointObject::drop(const Napi::CallbackInfo& info) {
+  const size_t peer = arg_u32(info, 0);
+  if (peer < core_->endpoint->peers()) core_->endpoint->drop(peer);
 }
 
 Napi::Function EndpointObject::define(Napi::Env env) {
-  return DefineClass(env, "Endpoint",
-                     {InstanceMethod("connect", &EndpointObject::connect),
-                      InstanceMethod("abortConnect", &EndpointObject::abort_connect),
-                      InstanceMethod("close", &EndpointObject::close),
-                      InstanceMethod("arena", &EndpointObject::arena),
-                      InstanceMethod("heapOffset", &EndpointObject::heap_offset),
-                      InstanceMethod("inbound", &EndpointObject::inbound),
-                      InstanceMethod("layout", &EndpointObject::layout),
-                      InstanceMethod("peerState", &EndpointObject::peer_state)});
+  return DefineClass(
+      env, "Endpoint",
+      {InstanceMethod("connect", &EndpointObject::connect),
+       InstanceMethod("abortConnect", &EndpointObject::abort_connect),
+       InstanceMethod("close", &EndpointObject::close), InstanceMethod("arena", &EndpointObject::arena),
+       InstanceMethod("heapOffset", &EndpointObject::heap_offset),
+       InstanceMethod("inbound", &EndpointObject::inbound), InstanceMethod("layout", &EndpointObject::layout),
+       InstanceMethod("peerState", &EndpointObject::peer_state),
+       InstanceMethod("drop", &EndpointObject::drop)});
 }
 
-void init_endpoint(Napi::Env env, Napi::Object exports) { exports.Set("Endpoint", EndpointObject::define(env)); }
+void init_endpoint(Napi::Env env, Napi::Object exports) {
+  exports.Set("Endpoint", EndpointObject::define(env));
+}
 
 }  // namespace weft::binding

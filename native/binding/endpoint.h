@@ -55,6 +55,7 @@ class EndpointObject : public Napi::ObjectWrap<EndpointObject> {
   Napi::Value inbound(const Napi::CallbackInfo& info);
   Napi::Value layout(const Napi::CallbackInfo& info);
   Napi::Value peer_state(const Napi::CallbackInfo& info);
+  void drop(const Napi::CallbackInfo& info);
 
   std::shared_ptr<Core> core_;
   std::unique_ptr<ExitGuard> exit_;

@@ -1,4 +1,8 @@
 // What this build is, and what it found on this machine.
+#include <cstdio>
+#include <random>
+#include <string>
+
 #include "binding/addon.h"
 #include "core/cpu.h"
 #include "kernels/isa.h"
@@ -8,6 +12,17 @@
 namespace weft::binding {
 
 namespace {
+
+// One for the process, whatever number of threads load the addon.
+const std::string& process_key() {
+  static const std::string key = [] {
+    std::random_device random;
+    char text[17];
+    std::snprintf(text, sizeof text, "%08x%08x", random(), random());
+    return std::string(text);
+  }();
+  return key;
+}
 
 Napi::Value info_of_build(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
@@ -20,6 +35,7 @@ Napi::Value info_of_build(const Napi::CallbackInfo& info) {
 #endif
   out.Set("isa", kernels::isa_name());
   out.Set("cores", usable_cores());
+  out.Set("process", process_key());
   out.Set("frameVersion", static_cast<double>(wire::kFrameVersion));
   auto transports = Napi::Array::New(env);
   uint32_t n = 0;

@@ -16,12 +16,12 @@ struct Span {
   size_t size = 0;
 };
 
+// Over whatever the array lies in, a SharedArrayBuffer too.
 template <class T>
 Span<T> span(const Napi::CallbackInfo& info, size_t i) {
-  if (!info[i].IsTypedArray()) return {};
-  const auto array = info[i].As<Napi::TypedArray>();
-  auto* start = static_cast<uint8_t*>(array.ArrayBuffer().Data()) + array.ByteOffset();
-  return {reinterpret_cast<T*>(start), array.ByteLength() / sizeof(T)};
+  void* data = nullptr;
+  const size_t bytes = bytes_of(info[i], data);
+  return {static_cast<T*>(data), bytes / sizeof(T)};
 }
 
 bool is_f32(const Napi::CallbackInfo& info, size_t i) {

@@ -36,7 +36,8 @@ bool AttentionSide::quiesced(const Round& round) const {
 Code AttentionSide::claim(uint64_t& generation) {
   if (endpoint_.closed()) return Code::closed;
   Round& round = rounds_[layout().slot_of(last_ + 1)];
-  if (round.phase == SlotPhase::failed && quiesced(round)) round.phase = SlotPhase::free;
+  const bool given_up = round.phase == SlotPhase::failed || round.phase == SlotPhase::abandoned;
+  if (given_up && quiesced(round)) round.phase = SlotPhase::free;
   if (round.phase != SlotPhase::free) return Code::slot_busy;
   // Publishing generation g is our word that replies to g - depth are no longer read.
   if (round.generation != 0)
@@ -107,9 +108,15 @@ void AttentionSide::finish(uint64_t generation, Code outcome) {
 
 Code AttentionSide::abandon(uint64_t generation) {
   if (!holds(generation)) return Code::state;
+  if (endpoint_.closed()) return Code::closed;
   Round& round = rounds_[layout().slot_of(generation)];
-  if (round.phase == SlotPhase::claimed) return unclaim(generation);
-  if (round.phase == SlotPhase::begun) round.phase = SlotPhase::failed;
+  if (round.phase == SlotPhase::claimed) {
+    if (generation == last_) return unclaim(generation);
+    if (const Code code = publish(generation, 0, 0, 0, 0); code != Code::ok) return code;
+  }
+  if (round.phase == SlotPhase::begun && round.published < round.rows)
+    publisher_.advance(generation, round.published = round.rows);
+  if (round.phase == SlotPhase::begun || round.phase == SlotPhase::failed) round.phase = SlotPhase::abandoned;
   return Code::ok;
 }
 

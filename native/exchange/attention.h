@@ -1,7 +1,7 @@
 // The attention side of an exchange: claim a slot, publish rows, combine what comes back.
 //
 // A slot's life:  free -> claimed -> published -> (combined) -> free
-//                                        \-> failed -> (quiesced: every rank that may still read has replied or is
+//                                        \-> failed or abandoned -> (quiesced: every rank that may still read has replied or is
 //                                                       gone) -> free
 #pragma once
 
@@ -16,7 +16,7 @@
 
 namespace weft {
 
-enum class SlotPhase : uint8_t { free, claimed, begun, failed };
+enum class SlotPhase : uint8_t { free, claimed, begun, failed, abandoned };
 
 class AttentionSide;
 
@@ -33,7 +33,7 @@ class Combine : public Operation {
   uint64_t generation() const;
   uint32_t done_rows() const { return done_; }
   bool complete(uint32_t rank) const { return replies_[rank].complete(); }
-  uint32_t reply_rows(uint32_t rank) const { return replies_[rank].rows; }
+  uint32_t reply_rows(uint32_t rank) const { return missing_[rank] ? 0 : replies_[rank].rows; }
 
  private:
   struct Reply {
@@ -93,7 +93,9 @@ class AttentionSide {
   }
   // After the combine ended: the slot is free (ok), or failed until it is quiesced.
   void finish(uint64_t generation, Code outcome);
-  // The round's results are not wanted (any more); its slot comes back by itself when it is quiesced.
+  // The round's results are not wanted (any more); its slot comes back by itself when it is quiesced. Ffn ranks collect
+  // rounds in order, so what they wait for is completed: rows that were not published yet have any content, and a slot
+  // that others were claimed after is published without rows.
   Code abandon(uint64_t generation);
 
   bool holds(uint64_t generation) const;

@@ -62,14 +62,16 @@ Code Combine::look(uint32_t rank) {
 Code Combine::step() {
   const auto& round = side_.rounds_[slot_];
   const uint32_t ranks = side_.config().ffn;
-  bool complete = true;
+  bool complete = true, all_missing = true;
   uint32_t ready = round.rows;
   for (uint32_t r = 0; r < ranks; ++r) {
     const Code code = look(r);
     if (code != Code::ok && code != Code::again) return code;
     complete &= code == Code::ok;
+    all_missing &= missing_[r];
     if (!missing_[r]) ready = std::min(ready, replies_[r].final_rows);
   }
+  if (all_missing) return Code::peer_lost;  // a result of nobody's is none
   if (side_.config().combine != CombineKind::none) {
     if (!round.terms) {
       reduce_blocks(ready);

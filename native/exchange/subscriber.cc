@@ -9,7 +9,7 @@ namespace weft {
 
 Code Subscriber::look(uint64_t generation, RoundView& view) const {
   const Code code = read_head(generation, view);
-  if (code == Code::protocol) endpoint_->link(peer_).condemn();
+  if (code == Code::protocol) endpoint_->condemn(peer_);
   return code;
 }
 
@@ -22,15 +22,17 @@ Code Subscriber::read_head(uint64_t generation, RoundView& view) const {
   if (wire::generation_of(state) != generation) return Code::protocol;  // overwrote what we have not released
   const auto& shape = layout_.shape();
   view.generation = generation;
-  view.rows = head.rows;
+  // Loaded once: what is checked must be what is used, even if the peer writes on.
+  view.rows = __atomic_load_n(&head.rows, __ATOMIC_RELAXED);
   view.final_rows = wire::final_rows_of(state);
-  view.tag = head.tag;
-  view.meta_bytes = head.meta_bytes;
-  view.routed = (head.flags & wire::kRouted) != 0;
+  view.tag = __atomic_load_n(&head.tag, __ATOMIC_RELAXED);
+  view.meta_bytes = __atomic_load_n(&head.meta_bytes, __ATOMIC_RELAXED);
+  view.routed = (__atomic_load_n(&head.flags, __ATOMIC_RELAXED) & wire::kRouted) != 0;
   if (view.rows > shape.max_rows || view.final_rows > view.rows || view.meta_bytes > shape.meta_capacity ||
       (view.routed && !shape.lists))
     return Code::protocol;
-  view.taken = view.routed ? layout_.list_of(base(), slot, destination_).count : view.rows;
+  view.taken = view.routed ? __atomic_load_n(&layout_.list_of(base(), slot, destination_).count, __ATOMIC_RELAXED)
+                         : view.rows;
   return view.taken > view.rows ? Code::protocol : Code::ok;
 }
 
@@ -44,7 +46,7 @@ Code Subscriber::copy_list(const RoundView& view, uint32_t* rows) const {
   const wire::RowList& list = layout_.list_of(base(), layout_.slot_of(view.generation), destination_);
   std::memcpy(rows, list.rows, size_t{view.taken} * sizeof(uint32_t));
   const Code code = wire::validate_list(rows, view.taken, view.rows);
-  if (code != Code::ok) endpoint_->link(peer_).condemn();
+  if (code != Code::ok) endpoint_->condemn(peer_);
   return code;
 }
 

@@ -12,9 +12,9 @@ namespace weft {
 
 namespace {
 // Huge pages are for rounds of megabytes: rows are streamed through once, and address translation is a good part of
-// that. Below a megabyte they would only take memory; above a gibibyte they would take too much of it at once.
+// that. Below a megabyte they would only take memory; above this they would take too much of it, and too long, before the first round.
 constexpr size_t kLeastHot = size_t{1} << 20;
-constexpr size_t kMostHot = size_t{1} << 30;
+constexpr size_t kMostHot = size_t{128} << 20;
 }  // namespace
 
 #ifndef F_SEAL_FUTURE_WRITE

@@ -41,6 +41,8 @@ class Arena {
   size_t size() const { return mapping_->size(); }
   // A read-only descriptor of the file, for peers.
   int shared_fd() const { return read_only_.get(); }
+  // No more peers will come. The memory stays for as long as anybody holds the mapping.
+  void close() { read_only_.reset(); }
 
  private:
   std::shared_ptr<Mapping> mapping_;

@@ -33,6 +33,7 @@ class Doorbell {
     if (const uint32_t mask = parked_->load(std::memory_order_relaxed); mask != 0) wake(mask);
   }
   void wake(uint32_t mask) const;
+  void close() { bells_ = {}; }
   int fd(Bay bay) const { return bells_[static_cast<size_t>(bay)].get(); }
 
   static Expected<std::array<Fd, kBays>> create();

@@ -239,6 +239,7 @@ Expected<void> Endpoint::connect(std::vector<PeerSpec> peers, int64_t deadline, 
   listeners_.clear();
   if (!outcome) return outcome;
   for (const auto& link : links_) has_data_links_ |= link->needs_progress();
+  for (auto& list : poll_lists_) list.reserve(1 + links_.size());
   service_ = std::thread([this] { serve(); });
   return {};
 }

@@ -34,6 +34,16 @@ Code Endpoint::peer_state(size_t peer) const {
   return Code::ok;
 }
 
+void Endpoint::drop(size_t peer) {
+  links_[peer]->drop();
+  own_bell_.ring();  // whoever sleeps may wait for this peer
+}
+
+void Endpoint::condemn(size_t peer) {
+  links_[peer]->condemn();
+  own_bell_.ring();
+}
+
 bool Endpoint::progress() {
   bool moved = false;
   for (const auto& link : links_)
@@ -74,6 +84,8 @@ void Endpoint::close() {
   for (const auto& link : links_)
     if (link) link->close();  // connect() may have ended without some
   listeners_.clear();
+  own_bell_.close();
+  arena_->close();
 }
 
 }  // namespace weft

@@ -63,6 +63,11 @@ class Endpoint {
   // `ok` while the peer is up, otherwise why not.
   Code peer_state(size_t peer) const;
 
+  // Gives a peer up: from now on it is lost for us, and we are for it. Slots that it kept in use come back.
+  void drop(size_t peer);
+  // A peer broke the protocol.
+  void condemn(size_t peer);
+
   // Blocks the calling thread until the operation ends, its deadline passes or `cancel_flag` (of the caller's, may
   // be null) becomes non-zero. One caller at a time.
   Code wait(Operation& operation, const std::atomic<int32_t>* cancel_flag = nullptr);
@@ -118,6 +123,7 @@ class Endpoint {
   int cores_ = 1;
   std::unique_ptr<Arena> arena_;
   Doorbell own_bell_;
+  std::array<std::vector<pollfd>, kBays> poll_lists_;  // sleep()'s, sized by connect()
   std::vector<PeerSpec> specs_;
   std::vector<std::unique_ptr<Link>> links_;
   bool has_data_links_ = false;

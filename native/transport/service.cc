@@ -67,14 +67,14 @@ void Endpoint::serve() {
   while (!closed()) {
     const bool busy = submitted_.load(std::memory_order_acquire) > 0;
     if (busy) {
+      if (const int64_t now = now_ns(); now - looked_ns > kTickNs) {  // a polling thread sleeps on no descriptor
+        looked_ns = now;
+        look_for_deaths();
+      }
       const bool moved = (has_data_links_ && progress()) | serve_operations();
       if (moved) {
         patience.worked();
         continue;
-      }
-      if (const int64_t now = now_ns(); now - looked_ns > kTickNs) {  // a polling thread sleeps on no descriptor
-        looked_ns = now;
-        look_for_deaths();
       }
       const Idle idle = patience.next();
       if (idle == Idle::spin) cpu_pause();

@@ -64,17 +64,25 @@ class Link {
   virtual void close() = 0;
 
   // The peer wrote nonsense: it is not listened to any more, and is told by the end of the connection.
-  void condemn() {
-    const int socket = fd();
-    set_state(LinkState::broken);
-    if (socket >= 0) ::shutdown(socket, SHUT_RDWR);
-  }
+  void condemn() { end(LinkState::broken); }
+  // We want no more of the peer, say because it does not answer: for us it is lost, and for it we are.
+  void drop() { end(LinkState::lost); }
   LinkState state() const { return state_.load(std::memory_order_acquire); }
 
  protected:
-  void set_state(LinkState state) { state_.store(state, std::memory_order_release); }
+  // The first end counts.
+  void set_state(LinkState state) {
+    LinkState up = LinkState::up;
+    state_.compare_exchange_strong(up, state, std::memory_order_acq_rel);
+  }
 
  private:
+  void end(LinkState how) {
+    const int socket = fd();
+    set_state(how);
+    if (socket >= 0) ::shutdown(socket, SHUT_RDWR);
+  }
+
   std::atomic<LinkState> state_{LinkState::up};
 };
 

@@ -68,7 +68,7 @@ Code Endpoint::wait(Operation& operation, const std::atomic<int32_t>* cancel_fla
 
 void Endpoint::sleep(Bay bay, int64_t until, bool data_links) {
   // The caller's thread and the service thread each build their own list: no registration to keep in step.
-  thread_local std::vector<pollfd> fds;
+  std::vector<pollfd>& fds = poll_lists_[static_cast<size_t>(bay)];
   fds.clear();
   fds.push_back({own_bell_.fd(bay), POLLIN, 0});
   for (const auto& link : links_) {

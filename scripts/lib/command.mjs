@@ -4,18 +4,25 @@ import { join } from 'node:path';
 import { logs, root, shown } from './paths.mjs';
 import { duration } from './progress.mjs';
 
+/** Of a long output people see the beginning, where a cause often stands, and the end. */
+const HEAD_LINES = 20;
 const TAIL_LINES = 60;
 const DEFAULT_LIMIT_MINUTES = 20;
 
-/** A command that did not do what it should. `tail` is the end of its output, all of which is in the file `log`. */
+/** A command that did not do what it should. `excerpt` is of its output, all of which is in the file `log`. */
 export class CommandFailed extends Error {
   constructor(text, { output, log }) {
     super(text);
     this.name = 'CommandFailed';
     this.output = output;
     this.log = log;
-    this.tail = output.trimEnd().split('\n').slice(-TAIL_LINES).join('\n');
+    this.excerpt = excerpt(output.trimEnd().split('\n'));
   }
+}
+
+function excerpt(lines) {
+  if (lines.length <= HEAD_LINES + TAIL_LINES) return lines.join('\n');
+  return [...lines.slice(0, HEAD_LINES), '...', ...lines.slice(-TAIL_LINES)].join('\n');
 }
 
 /** Process groups that we started and that still run: they must not outlive us. */

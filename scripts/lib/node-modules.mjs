@@ -1,7 +1,7 @@
 import { existsSync, statSync } from 'node:fs';
-import { run } from './command.mjs';
+import { CommandFailed, run } from './command.mjs';
 import { inRoot } from './paths.mjs';
-import { step } from './progress.mjs';
+import { note, step } from './progress.mjs';
 
 /**
  * Installs the npm packages when they are missing or older than the lock file. No package of ours needs its install
@@ -11,9 +11,17 @@ export async function installNodeModules() {
   const lock = inRoot('package-lock.json');
   const installed = inRoot('node_modules/.package-lock.json');
   if (existsSync(installed) && (!existsSync(lock) || changed(installed) >= changed(lock))) return;
-  const command = existsSync(lock) ? 'ci' : 'install';
   const quiet = ['--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'];
-  await step(`npm ${command}`, () => run(`npm-${command}`, 'npm', [command, ...quiet]));
+  const npm = (...args) => step(`npm ${args[0]}`, () => run(`npm-${args[0]}`, 'npm', [...args, ...quiet]));
+  if (!existsSync(lock)) return npm('install');
+  try {
+    await npm('ci');
+  } catch (error) {
+    if (!(error instanceof CommandFailed)) throw error;
+    // `ci` wants every package of the lock file to exist; `install` forgives a registry that lacks one of another system.
+    note(`${error.message}; trying npm install`);
+    await npm('install', '--no-save');
+  }
 }
 
 const changed = (path) => statSync(path).mtimeMs;

@@ -1,9 +1,9 @@
 import { CommandFailed } from './command.mjs';
 import { note } from './progress.mjs';
 
-/** A sentence for our own failures, the end of the log for a command's, the stack for everything else. */
+/** A sentence for our own failures, an excerpt of the output for a command's, the stack for everything else. */
 export function failureText(error) {
-  if (error instanceof CommandFailed) return `${error.message}\n${error.tail}`;
+  if (error instanceof CommandFailed) return `${error.message}\n${error.excerpt}`;
   if (error instanceof Unavailable) return error.message;
   return error.stack ?? String(error);
 }

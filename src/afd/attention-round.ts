@@ -1,4 +1,4 @@
-import { closedError, invalidArgument, WeftError } from '../errors.js';
+import { closedError, invalidArgument, type PeerName, WeftError } from '../errors.js';
 import { Code } from '../native.js';
 import type { TypedArray } from '../tensor/dtype.js';
 import { Tensor } from '../tensor/tensor.js';
@@ -59,6 +59,10 @@ export class AttentionRound {
   get tokens(): number {
     return this.#facts.tokens;
   }
+  /** FFN ranks whose replies are not complete; after a combine with onPeerLoss 'skip', those it went without. */
+  get missing(): PeerName[] {
+    return this.#side.missing(this.generation);
+  }
 
   /**
    * The combined result, [tokens, hidden]. After WEFT_DEADLINE or WEFT_ABORTED it may be called again.
@@ -108,7 +112,7 @@ export class AttentionRound {
     let outcome: Outcome = { code, blamed: -1 };
     if (code === Code.again) {
       const wait = new Pending(signal, () => native.combineCancel(generation));
-      this.#side.pending.set(generation, { native, wait });
+      this.#side.pending.set(generation, { native, wait, into: target });
       outcome = await wait.promise;
     } else if (code !== Code.ok) {
       outcome.blamed = native.blamed(generation);

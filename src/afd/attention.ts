@@ -21,6 +21,7 @@ export interface ClaimOptions {
 export interface PendingCombine {
   readonly native: NativeAttention;
   readonly wait: Pending;
+  readonly into: Tensor | undefined;
 }
 
 /** The attention side of a mesh: claim a slot, fill its rows, dispatch, combine. */
@@ -106,6 +107,12 @@ export class AttentionSide {
       `claim: all ${this.depth} slots are in flight (layout.depth); combine the oldest round first`,
       { phase: 'claim', details: { depth: this.depth } },
     );
+  }
+
+  /** Whether a combine under way writes to this tensor. @internal */
+  writesTo(tensor: Tensor): boolean {
+    for (const { into } of this.pending.values()) if (into === tensor) return true;
+    return false;
   }
 
   /** Where a round's result goes. @internal */

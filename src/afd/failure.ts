@@ -60,7 +60,7 @@ function text(code: Code, { phase, peer, waitingFor, deadlineMs }: Circumstances
   switch (code) {
     case Code.deadline:
       return (
-        `${phase}: no answer from ${waitingFor?.map(peerText).join(', ') || who} within ${deadlineMs} ms; ` +
+        `${phase}: no answer from ${waitingFor?.map(peerText).join(', ') || who} within ${Math.round(deadlineMs ?? 0)} ms; ` +
         `it may be stopped or overloaded: wait again, or raise deadlineMs${phase === 'combine' ? ', or give the round up with abandon()' : ''}`
       );
     case Code.aborted:

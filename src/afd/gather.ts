@@ -16,7 +16,7 @@ export function nativeGather(gather: Gather, attention: number): [number, number
   const { atLeast, withinMs } = gather;
   if (!Number.isSafeInteger(atLeast) || atLeast < 1 || atLeast > attention)
     throw invalidArgument('gather.atLeast', atLeast, `an integer, 1 to ${attention} (the attention ranks)`);
-  if (typeof withinMs !== 'number' || !(withinMs >= 0) || withinMs === Number.POSITIVE_INFINITY)
-    throw invalidArgument('gather.withinMs', withinMs, 'milliseconds, at least 0');
+  if (typeof withinMs !== 'number' || !(withinMs >= 0) || withinMs > 1e9)
+    throw invalidArgument('gather.withinMs', withinMs, 'milliseconds, 0 to 1e9');
   return [2, atLeast, withinMs];
 }

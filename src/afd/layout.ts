@@ -65,11 +65,22 @@ const ROW_TYPES: readonly RowType[] = ['u8', 'bf16', 'fp8e4m3', 'f32']; // in th
 const COMBINES = ['sum', 'weighted', 'none'] as const; // in the order of native CombineKind
 const MAX_ROWS = 2 ** 20 - 1; // the state word has 20 bits for rows
 const MAX_SLOT_BYTES = Math.floor((2 ** 32 - 1) / 2); // as native ExchangeConfig::check has it
+const LAYOUT_KEYS = [
+  'hidden',
+  'maxTokens',
+  'depth',
+  'dispatch',
+  'experts',
+  'combine',
+  'columns',
+  'metaBytes',
+];
 const BUILT_IN = ['hidden', 'scales', 'experts', 'weights', 'meta'];
 
 export function resolveLayout(layout: ExchangeLayout): ResolvedLayout {
   const { dispatch = {}, experts, columns = [], combine = 'sum' } = object('layout', layout);
-  object('layout.dispatch', dispatch);
+  onlyKeys('layout', layout, LAYOUT_KEYS);
+  onlyKeys('layout.dispatch', object('layout.dispatch', dispatch), ['dtype', 'mode', 'powerOfTwoScales']);
   if (!Array.isArray(columns)) throw invalidArgument('layout.columns', columns, 'a list of columns');
   const { powerOfTwoScales = false } = dispatch;
   if (typeof powerOfTwoScales !== 'boolean')
@@ -175,7 +186,7 @@ function placementOf(experts: NonNullable<ResolvedLayout['experts']>, ffn: numbe
 }
 
 function resolveExperts(experts: NonNullable<ExchangeLayout['experts']>): ResolvedLayout['experts'] {
-  object('layout.experts', experts);
+  onlyKeys('layout.experts', object('layout.experts', experts), ['count', 'topK', 'placement']);
   const count = integer('layout.experts.count', experts.count, 1, 2 ** 20);
   const topK = integer('layout.experts.topK', experts.topK, 1, count);
   const { placement } = experts;
@@ -193,6 +204,7 @@ function resolveExperts(experts: NonNullable<ExchangeLayout['experts']>): Resolv
 
 function resolveColumn(column: Column, i: number): Column {
   const { name, dtype, width } = object(`layout.columns[${i}]`, column);
+  onlyKeys(`layout.columns[${i}]`, column, ['name', 'dtype', 'width']);
   if (typeof name !== 'string' || name === '')
     throw invalidArgument(`layout.columns[${i}].name`, name, 'a non-empty string');
   if (!isDType(dtype))
@@ -203,6 +215,17 @@ function resolveColumn(column: Column, i: number): Column {
 function object<T>(name: string, value: T): T {
   if (typeof value !== 'object' || value === null) throw invalidArgument(name, value, 'an object');
   return value;
+}
+
+/** A misspelled field must not be a default. */
+function onlyKeys(name: string, value: object, keys: readonly string[]): void {
+  const unknown = Object.keys(value).find((key) => !keys.includes(key));
+  if (unknown !== undefined)
+    throw invalidArgument(
+      `${name}.${unknown}`,
+      'a field',
+      `absent: the fields of ${name} are ${keys.join(', ')}`,
+    );
 }
 
 function integer(name: string, value: unknown, least: number, most: number): number {

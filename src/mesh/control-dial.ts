@@ -1,7 +1,7 @@
 import { WebSocket } from 'ws';
 import { invalidArgument, WeftError } from '../errors.js';
 import { ControlLink } from './control-link.js';
-import { CLOSE_MS, MAX_FRAME_BYTES } from './limits.js';
+import { CLOSE_MS, KEEP_ALIVE_MS, MAX_FRAME_BYTES } from './limits.js';
 import type { Scope } from './scope.js';
 
 export interface ClientTls {
@@ -51,6 +51,7 @@ export function dial(url: string, scope: Scope, tls: ClientTls = {}): Promise<Co
       socket.terminate();
     };
     scope.signal.addEventListener('abort', abort, { once: true });
+    socket.once('upgrade', (response) => response.socket.setKeepAlive(true, KEEP_ALIVE_MS));
     socket.once('open', () => settle(() => resolve(link)));
     socket.once('error', (error) => settle(() => reject(failure(error))));
     socket.once('unexpected-response', (request, response) => {

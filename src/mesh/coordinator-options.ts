@@ -25,12 +25,13 @@ export interface CoordinatorOptions {
    * next join starts a new count. Default: no limit, the members have deadlines of their own.
    */
   joinDeadlineMs?: number | undefined;
-  /** Interval of pings to members, in milliseconds. Default 2000. */
+  /** Interval of pings to members, in milliseconds. Default 30,000. */
   heartbeatMs?: number | undefined;
   /**
-   * Intervals without any sign of life after which a member is lost, and the coordinator for its members. A process
-   * that dies is noticed at once, by its connection; this is for machines and networks that go silent. The product must
-   * be longer than the event loop of a member, or of the coordinator's process, is ever blocked. Default 5.
+   * Intervals without any sign of life after which a member is lost, and the coordinator for its members. Default: so
+   * many that it does not happen, because a member whose thread blocks (`combineSync`, `nextSync`) answers no pings and
+   * is well all the same. A process that dies is noticed at once, by its connection; a host that vanishes within about
+   * 15 seconds, by TCP keep-alive. Set it where members never block, to count a process that hangs as lost.
    */
   missedHeartbeats?: number | undefined;
   /** Aborting it closes the coordinator. */
@@ -52,6 +53,7 @@ export interface CoordinatorSettings {
   logger: Logger;
 }
 
+const MAX_MISSED = 1_000_000;
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
 export function coordinatorSettings(options: CoordinatorOptions): CoordinatorSettings {
@@ -79,8 +81,8 @@ export function coordinatorSettings(options: CoordinatorOptions): CoordinatorSet
       joinDeadlineMs === undefined || joinDeadlineMs === Infinity
         ? undefined
         : integer('joinDeadlineMs', joinDeadlineMs, 1, MAX_TIMER_MS),
-    heartbeatMs: integer('heartbeatMs', options.heartbeatMs ?? 2000, 1, MAX_TIMER_MS),
-    missedHeartbeats: integer('missedHeartbeats', options.missedHeartbeats ?? 5, 1, 1_000_000),
+    heartbeatMs: integer('heartbeatMs', options.heartbeatMs ?? 30_000, 1, MAX_TIMER_MS),
+    missedHeartbeats: integer('missedHeartbeats', options.missedHeartbeats ?? MAX_MISSED, 1, MAX_MISSED),
   };
 }
 

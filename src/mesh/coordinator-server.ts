@@ -3,7 +3,7 @@ import { createServer as createHttpsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { systemError, WeftError } from '../errors.js';
-import { ADMISSION_MS, CLOSE_MS, MAX_FRAME_BYTES, SPARE_PENDING } from './limits.js';
+import { ADMISSION_MS, CLOSE_MS, KEEP_ALIVE_MS, MAX_FRAME_BYTES, SPARE_PENDING } from './limits.js';
 
 /** Certificate and private key in PEM. */
 export interface ServerTls {
@@ -47,6 +47,7 @@ export async function openServer(options: ServerOptions): Promise<ControlServer>
   };
   server.on('connection', (socket: Socket) => {
     sockets.add(socket);
+    socket.setKeepAlive(true, KEEP_ALIVE_MS);
     socket.once('close', () => sockets.delete(socket));
   });
   // Until then a TLS connection is limited by the server's own count and handshake timeout.

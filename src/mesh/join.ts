@@ -76,8 +76,8 @@ export async function joinMesh(options: JoinOptions): Promise<Mesh> {
   const { heapBytes = 64 * 1024 * 1024 } = options;
   if (!Number.isSafeInteger(heapBytes) || heapBytes < 0)
     throw invalidArgument('heapBytes', heapBytes, 'a number of bytes, at least 0');
-  if (typeof host !== 'string' || host === '')
-    throw invalidArgument('host', host, 'an address or host name of this machine');
+  if (typeof host !== 'string' || ['', '0.0.0.0', '::'].includes(host))
+    throw invalidArgument('host', host, 'an address that the other members can connect to, not a wildcard');
   resolveWait(options.wait, 1);
 
   const listening = listen(transports, host);

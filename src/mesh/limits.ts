@@ -25,6 +25,9 @@ export const MAX_BACKLOG_BYTES: number = 4 * MAX_FRAME_BYTES;
 /** How long a close waits for the other side's, in milliseconds, before the connection is cut. */
 export const CLOSE_MS = 1000;
 
+/** Idle milliseconds before TCP keep-alive probes a connection; ten probes a second apart then decide. */
+export const KEEP_ALIVE_MS = 5000;
+
 export const NONCE_BYTES = 32;
 export const MESH_ID_BYTES = 16;
 export const PROOF_BYTES = 32;

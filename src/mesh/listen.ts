@@ -11,14 +11,11 @@ export interface Listening {
   descriptor: EndpointDescriptor;
 }
 
-const PROCESS_KEY = randomBytes(12).toString('base64url');
-let serial = 0;
-
 /** @param host address that tcp listens on and announces */
 export function listen(transports: readonly TransportName[], host: string): Listening {
   const listeners = new native.Listeners();
   // Nobody can guess it: who knows the name of an abstract socket can connect to it, and be turned away.
-  const key = `${PROCESS_KEY}-${serial++}`;
+  const key = `${native.info().process}-${randomBytes(9).toString('base64url')}`;
   const at: TransportEndpoints = {};
   try {
     for (const transport of TRANSPORTS.filter((name) => transports.includes(name))) {

@@ -57,6 +57,12 @@ export class Mesh implements AsyncDisposable {
     const arena = endpoint.arena();
     const heapOffset = endpoint.heapOffset();
     this.#heap = new Heap(arena, heapOffset, arena.byteLength - heapOffset);
+    // A host that vanished with bytes under way answers nothing, and tcp would try for a quarter of an hour.
+    session.onDeparted(({ role, rank, reason }) => {
+      const index = parts.peers.findIndex(({ of }) => of.role === role && of.rank === rank);
+      const peer = parts.peers[index];
+      if (reason === 'lost' && peer?.transport === 'tcp' && !this.closed) endpoint.drop(index);
+    });
     const context: ExchangeContext = {
       endpoint,
       layout,
@@ -95,6 +101,10 @@ export class Mesh implements AsyncDisposable {
 
   /** Gives a tensor's memory back; it must not be used any more. */
   free(tensor: Tensor): void {
+    if (tensor instanceof Tensor && this.#attention?.writesTo(tensor))
+      throw new WeftError('WEFT_STATE', 'tensor is what a combine writes to; free it when that has ended', {
+        phase: 'combine',
+      });
     if (!(tensor instanceof Tensor) || !this.#heap.free(tensor))
       throw invalidArgument('tensor', tensor, 'a tensor of mesh.tensor() that was not freed yet');
   }
@@ -106,6 +116,17 @@ export class Mesh implements AsyncDisposable {
       transport,
       considered: transportVerdicts(this.#parts.ours, of.endpoint),
     }));
+  }
+
+  /**
+   * Gives a peer up that is stopped or too slow: from now on it counts as lost here, and this member does there. Waits
+   * for it end with WEFT_PEER_LOST, and the slots that it kept in use come back. It cannot be taken back.
+   */
+  drop(peer: PeerName): void {
+    const { peers } = this.#parts;
+    const index = peers.findIndex(({ of }) => of.role === peer?.role && of.rank === peer.rank);
+    if (index < 0) throw invalidArgument('peer', peer, "one of this member's peers, as explain() lists them");
+    if (!this.closed) this.#endpoint.drop(index);
   }
 
   /** Calls `listener` for every member that left or was lost, as the coordinator tells. Returns how to stop that. */

@@ -34,7 +34,7 @@ function reason(
 ): string | undefined {
   if (ours.transports[name] === undefined) return 'not offered by this member (see transports of joinMesh)';
   if (theirs.transports[name] === undefined) return 'not offered by the peer';
-  if (name === 'tcp') return undefined;
+  if (name === 'tcp') return tcpReason(ours, theirs);
   if (ours.host !== theirs.host) return 'the peer is on another host';
   if (name === 'loopback') return sameProcess(ours, theirs) ? undefined : 'the peer is another process';
   if (ours.uid !== theirs.uid)
@@ -42,6 +42,17 @@ function reason(
   if (ours.netns !== theirs.netns) return 'the peer is in another network namespace';
   return undefined;
 }
+
+/** A loopback address means another machine, or another network namespace, to everybody else. */
+function tcpReason(ours: EndpointDescriptor, theirs: EndpointDescriptor): string | undefined {
+  if (ours.host === theirs.host && ours.netns === theirs.netns) return undefined;
+  const host = [ours, theirs].map(({ transports }) => transports.tcp!.host).find((one) => LOOPBACK.test(one));
+  return host === undefined
+    ? undefined
+    : `it listens on ${host} only: give joinMesh a host that others reach`;
+}
+
+const LOOPBACK = /^(127\.|::1$|localhost$)/;
 
 /** Process ids repeat between containers; the random part of a socket's name does not. */
 function sameProcess(ours: EndpointDescriptor, theirs: EndpointDescriptor): boolean {

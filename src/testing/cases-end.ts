@@ -1,5 +1,7 @@
 import { deepEqual, equal } from 'node:assert/strict';
+import type { PeerName } from '../errors.js';
 import type { JoinOptions } from '../mesh/join.js';
+import type { Mesh } from '../mesh/mesh.js';
 import type { Cases } from './conformance.js';
 import { checkResult, driveAttention, driveFfn } from './drive.js';
 import { claimRound, fillRows } from './fill.js';
@@ -23,6 +25,7 @@ export const endCases: Cases = (join) => [
   },
   { name: 'an attention rank that leaves', run: () => attentionLeaves(join) },
   { name: 'an ffn rank that leaves', run: () => ffnLeaves(join) },
+  { name: 'a peer that is given up is lost, and learns of it', run: () => givenUp(join) },
   { name: 'closing an attention rank ends its waits, and every later call', run: () => closeAttention(join) },
   { name: 'closing an ffn rank ends its waits, and every later call', run: () => closeFfn(join) },
 ];
@@ -110,10 +113,63 @@ async function ffnLeaves(join: Join): Promise<void> {
     } else {
       const result = await round.combine({ onPeerLoss: 'skip' });
       checkResult(mesh, scenario, generation, result, { without: [0] });
+      deepEqual(round.missing, [{ role: 'ffn', rank: 0 }]);
     }
   }
   await mesh.close();
   equal(await staying, scenario.rounds);
+}
+
+async function givenUp(join: Join): Promise<void> {
+  const scenario: Scenario = { attention: 2, ffn: 2, rounds: 6, layout };
+  await using rig = await openRig(scenario, join);
+  const mesh = rig.attention[0]!;
+  for (const peer of [{ role: 'ffn', rank: 2 }, { role: 'attention', rank: 1 }, undefined])
+    await rejects(() => mesh.drop(peer as PeerName), 'WEFT_INVALID_ARGUMENT');
+  // Fills every slot with rounds that ffn 0 never replies to.
+  const rounds = [1, 2].map((generation) => claimRound(mesh.attention, factsOf(scenario), 0, generation));
+  const waiting = rounds.map((slot) => {
+    fillRows(slot, factsOf(scenario), 0, 0, slot.tokens);
+    return rejects(slot.dispatch().combine(), 'WEFT_PEER_LOST', { phase: 'combine', peer: 'ffn 0' });
+  });
+  const serving = driveFfn(rig.ffn[1]!, scenario);
+  mesh.drop({ role: 'ffn', rank: 0 });
+  mesh.drop({ role: 'ffn', rank: 0 });
+  await Promise.all(waiting);
+  const collect = (): Promise<unknown> => rig.ffn[0]!.ffn.next();
+  await rejects(
+    async () => {
+      // The rounds that came before it was dropped may still be handed over.
+      while (true) await collect();
+    },
+    'WEFT_PEER_LOST',
+    { phase: 'collect', peer: 'attention 0' },
+  );
+  await untilQuiet(mesh);
+  await driveAttention(mesh, scenario, { first: 3, inFlight: 2, without: [0] });
+  await mesh.close();
+  // The other attention rank has both.
+  const both = driveFfn(rig.ffn[0]!, scenario);
+  await driveAttention(rig.attention[1]!, scenario);
+  await rig.attention[1]!.close();
+  deepEqual([await both, await serving], [6, 12]);
+}
+
+/** Rounds that failed keep their slots until the ranks that are still there have replied. */
+async function untilQuiet(mesh: Mesh): Promise<void> {
+  const until = performance.now() + 10_000;
+  for (;;) {
+    const slots = [];
+    try {
+      for (let i = 0; i < layout.depth; i++) slots.push(mesh.attention.claim({ tokens: 0 }));
+      return;
+    } catch (error) {
+      if (performance.now() > until) throw error;
+    } finally {
+      for (const slot of slots.reverse()) slot.abandon();
+    }
+    await soon(1);
+  }
 }
 
 async function closeAttention(join: Join): Promise<void> {

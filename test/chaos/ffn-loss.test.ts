@@ -65,6 +65,14 @@ async function combineWhile(
   return { since: performance.timeOrigin + performance.now(), combines: combine() };
 }
 
+/**
+ * Rounds that came before a rank was given up may still be handed over to it. In shared memory it may find later rounds
+ * in their place before it hears that its peers have gone on without it, which looks like a breach of the protocol.
+ */
+async function untilItFails(member: Member): Promise<void> {
+  for (let i = 0; i < 4; i++) await member.tell('collect', {});
+}
+
 /** Rounds 3 and on, without FFN rank 0. */
 async function carryOn(cluster: Cluster): Promise<void> {
   const serving = cluster.ffn[1]!.tell('drive', {});
@@ -128,6 +136,25 @@ describe.each(['shm', 'tcp'] as const)('over %s', (transport: TransportName) => 
         await cluster.ffn[0]!.tell('collect', { gather: 'all' });
       for (const rank of [0, 1]) await cluster.ffn[0]!.tell('reply', { rank });
       await Promise.all(cluster.attention.map((member) => member.tell('combine', { generation: 2 })));
+    });
+
+    it('is stopped, and given up: the others carry on, and it learns of that', async () => {
+      const cluster = await open(scenario, transport);
+      await reach(phase, cluster);
+      const { combines } = await combineWhile(phase, cluster, {}, () => cluster.ffn[0]!.signal('SIGSTOP'));
+      const since = performance.timeOrigin + performance.now();
+      for (const member of cluster.attention) await member.tell('drop', { role: 'ffn', rank: 0 });
+      const lost = {
+        code: 'WEFT_PEER_LOST',
+        phase: 'combine',
+        peer: 'ffn 0',
+        since,
+        withinMs: AT_ONCE_MS,
+      } as const;
+      for (const combine of combines) await failure(combine, lost);
+      await carryOn(cluster);
+      cluster.ffn[0]!.signal('SIGCONT');
+      await failure(untilItFails(cluster.ffn[0]!), { code: /WEFT_PEER_LOST|WEFT_PROTOCOL/, phase: 'collect' });
     });
 
     it('is killed, and skipped: the result is that of the others alone', async () => {

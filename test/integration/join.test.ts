@@ -67,6 +67,17 @@ describe('which transport is used', () => {
 });
 
 describe('a mesh', () => {
+  it('may have all its members in one process, and be larger than the pool of threads', async () => {
+    await using rig = await openRig({ attention: 7, ffn: 6, layout }, { transports: ['tcp'] });
+    const rounds = rig.attention.map((mesh) => mesh.attention.claim({ tokens: 4 }).dispatch());
+    for (const { ffn } of rig.ffn) {
+      const batch = await ffn.next({ gather: 'all' });
+      expect(batch!.parts).toHaveLength(7);
+      batch!.reply();
+    }
+    await Promise.all(rounds.map((round) => round.combine()));
+  });
+
   it('gives ranks in order, and those that were asked for', async () => {
     const coordinator = await startCoordinator({ attention: 3, ffn: 1 });
     const { url, token } = coordinator;

@@ -68,4 +68,15 @@ describe('the packed package', () => {
   it('has a lock file that names no registry', () => {
     expect(readFileSync('package-lock.json', 'utf8')).not.toContain('"resolved"');
   });
+
+  it('has a lock file that npm ci takes: with the optional packages of other systems too', () => {
+    // npm leaves out those that its registry does not have at that moment, and then refuses its own work.
+    const { packages } = JSON.parse(readFileSync('package-lock.json', 'utf8')) as {
+      packages: Record<string, { optionalDependencies?: Record<string, string> }>;
+    };
+    const optional = Object.values(packages).flatMap((entry) =>
+      Object.keys(entry.optionalDependencies ?? {}),
+    );
+    expect(optional.filter((name) => !(`node_modules/${name}` in packages))).toEqual([]);
+  });
 });

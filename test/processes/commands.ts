@@ -34,6 +34,7 @@ export interface Commands {
   ): Promise<{ rank: number; generation: number; available: number }[] | undefined>;
   /** Checks a collected part and replies to it; with `rows`, only so many rows of it. */
   reply(part: { rank: number; rows?: number }): Promise<void>;
+  drop(peer: PeerName): Promise<void>;
   close(): Promise<void>;
   /** Closes the mesh, if there is one, and forgets everything: ready to join another. */
   reset(): Promise<void>;

@@ -69,6 +69,7 @@ const commands: Commands = {
     if (rows === undefined) part.reply();
     else part.publish(rows);
   },
+  drop: async (peer) => mesh.drop(peer),
   close: async () => await mesh.close(),
   reset: async () => {
     await mesh?.close();

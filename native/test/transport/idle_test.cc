@@ -9,6 +9,7 @@
 #include "support/scale.h"
 #include "support/steps.h"
 #include "support/visitor.h"
+#include "wire/frame.h"
 
 namespace weft::test {
 namespace {
@@ -49,7 +50,8 @@ TEST_P(Idleness, FourMembersThatWaitTakeNextToNoTime) {
   EXPECT_LT(share, kSanitized ? 0.10 : 0.03);
 }
 
-WEFT_ON_TRANSPORTS(Idleness);
+INSTANTIATE_TEST_SUITE_P(Transports, Idleness, testing::Values("shm", "tcp"),
+                         [](const auto& info) { return info.param; });
 
 // A peer whose connection never falls silent, and who says nothing that counts.
 TEST(Deadlines, HoldAgainstAPeerThatNeverStopsSending) {

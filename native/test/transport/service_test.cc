@@ -99,7 +99,7 @@ TEST_P(Service, CloseFromAnotherThreadEndsABlockingWait) {
 }
 
 TEST_P(Service, EverySubmitThatWasTakenEndsOnceHoweverCloseComesBetween) {
-  for (uint32_t i = 0; i < scaled(60); ++i) {
+  for (uint32_t i = 0; i < scaled(30); ++i) {
     Steps steps(GetParam(), plain_config({1, 1}));
     Collect& collect = endless(steps);
     std::vector<std::unique_ptr<Later>> taken;
@@ -109,7 +109,7 @@ TEST_P(Service, EverySubmitThatWasTakenEndsOnceHoweverCloseComesBetween) {
         if (steps.ffn_endpoint(0).submit(*later)) taken.push_back(std::move(later));
       }
     });
-    std::this_thread::sleep_for(std::chrono::microseconds(i * 3));
+    std::this_thread::sleep_for(std::chrono::microseconds(i * 6));
     steps.ffn_endpoint(0).close();
     submitter.join();
     for (auto& later : taken) ASSERT_EQ(later->outcome(5000), Code::closed);

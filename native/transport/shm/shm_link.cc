@@ -67,6 +67,7 @@ void ShmLink::close() {
     set_state(LinkState::closed);
   }
   socket_.reset();
+  doorbell_.close();
 }
 
 }  // namespace weft

@@ -15,7 +15,7 @@ namespace {
 TEST(TcpClose, WhatWasRepliedArrivesThoughTheCloserLeavesDataUnread) {
   auto config = plain_config({1, 1}, 1024, 4);
   config.hidden = 1024;
-  for (uint32_t i = 0; i < scaled(40); ++i) {
+  for (uint32_t i = 0; i < scaled(25); ++i) {
     Steps steps("tcp", config);
     const uint64_t g = steps.dispatch(0, 1024);
     ASSERT_EQ(steps.collect(0), Code::ok);

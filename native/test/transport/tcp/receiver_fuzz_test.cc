@@ -160,7 +160,7 @@ void damage(std::vector<Message>& stream, Random& random, const wire::Publicatio
 TEST(ReceiverFuzz, ValidStreamsAreTaken) {
   const Seed seed;
   Random random(seed.value);
-  for (uint32_t i = 0; i < scaled(4000); ++i) {
+  for (uint32_t i = 0; i < scaled(1500); ++i) {
     const unsigned shape = random.below(fuzz::kShapes);
     // The reader releases between two looks at the socket, so either a slot is used once, or bytes come one by one.
     const bool tiny = random.chance(3);
@@ -174,7 +174,7 @@ TEST(ReceiverFuzz, ValidStreamsAreTaken) {
 TEST(ReceiverFuzz, ASlotThatIsNotReleasedIsNotOverwritten) {
   const Seed seed;
   Random random(seed.value);
-  for (uint32_t i = 0; i < scaled(500); ++i) {
+  for (uint32_t i = 0; i < scaled(300); ++i) {
     const unsigned shape = random.below(fuzz::kShapes);
     const auto stream = StreamMaker(shape, random).make();
     bool reuses = false;
@@ -189,7 +189,7 @@ TEST(ReceiverFuzz, DamagedStreamsWriteNothingOutOfBounds) {
   const Seed seed;
   Random random(seed.value);
   uint32_t refused = 0;
-  const uint32_t runs = scaled(16'000);
+  const uint32_t runs = scaled(7000);
   for (uint32_t i = 0; i < runs; ++i) {
     const unsigned shape = random.below(fuzz::kShapes);
     const wire::PublicationLayout layout(fuzz::shape(shape));
