@@ -22,8 +22,12 @@ struct Memory {
   const Workload& work;
   std::byte* base;
 
-  bool tiny() const { return work.payload_bytes() + work.scale_bytes() <= sizeof(Flag::inline_rows) && work.opaque; }
-  size_t flags() const { return align_up((size_t{work.attention} + work.attention * work.ffn) * work.depth * sizeof(Flag), kPage); }
+  bool tiny() const {
+    return work.payload_bytes() + work.scale_bytes() <= sizeof(Flag::inline_rows) && work.opaque;
+  }
+  size_t flags() const {
+    return align_up((size_t{work.attention} + work.attention * work.ffn) * work.depth * sizeof(Flag), kPage);
+  }
   size_t sent() const { return align_up(work.payload_bytes(), kPage) + align_up(work.scale_bytes(), kPage); }
   size_t replied() const { return align_up(work.reply_bytes(), kPage); }
   uint32_t slot(uint64_t round) const { return static_cast<uint32_t>(round % work.depth); }
@@ -31,7 +35,8 @@ struct Memory {
   Flag& flag(size_t i) const { return reinterpret_cast<Flag*>(base)[i]; }
   Flag& dispatched(uint32_t a, uint64_t round) const { return flag(a * work.depth + slot(round)); }
   Flag& answered(uint32_t f, uint32_t a, uint64_t round) const {
-    return flag(size_t{work.attention} * work.depth + (size_t{f} * work.attention + a) * work.depth + slot(round));
+    return flag(size_t{work.attention} * work.depth + (size_t{f} * work.attention + a) * work.depth +
+                slot(round));
   }
   std::byte* payload(uint32_t a, uint64_t round) const {
     if (tiny()) return dispatched(a, round).inline_rows;
@@ -83,13 +88,15 @@ uint64_t floor_attention(const Workload& work, std::byte* base, uint32_t rank, u
     }
     reduce(work, replies.data(), result.data());
     samples[finish - before - 1] = static_cast<double>(now_ns() - started[memory.slot(finish)]);
-    wrong += count_wrong(work, memory.payload(rank, finish), memory.scales(rank, finish), result.data(), scratch);
+    wrong +=
+        count_wrong(work, memory.payload(rank, finish), memory.scales(rank, finish), result.data(), scratch);
     ++finish;
   }
   return wrong;
 }
 
-void floor_ffn(const Workload& work, std::byte* base, uint32_t rank, uint64_t before, uint64_t rounds, bool yield) {
+void floor_ffn(const Workload& work, std::byte* base, uint32_t rank, uint64_t before, uint64_t rounds,
+               bool yield) {
   const Memory memory{work, base};
   std::vector<uint64_t> next(work.attention, before + 1);
   uint64_t left = rounds * work.attention;
@@ -97,9 +104,11 @@ void floor_ffn(const Workload& work, std::byte* base, uint32_t rank, uint64_t be
     bool any = false;
     for (uint32_t a = 0; a < work.attention; ++a) {
       const uint64_t round = next[a];
-      if (round > before + rounds || memory.dispatched(a, round).round.load(std::memory_order_acquire) != round)
+      if (round > before + rounds ||
+          memory.dispatched(a, round).round.load(std::memory_order_acquire) != round)
         continue;
-      consume(work, memory.payload(a, round), memory.scales(a, round), 0, work.tokens, memory.reply(rank, a, round));
+      consume(work, memory.payload(a, round), memory.scales(a, round), 0, work.tokens,
+              memory.reply(rank, a, round));
       memory.answered(rank, a, round).round.store(round, std::memory_order_release);
       ++next[a];
       --left;

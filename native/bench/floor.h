@@ -1,5 +1,5 @@
-// The memory floor: the same work with no library. One shared mapping, read in place; flags on their own cache lines;
-// spinning when there is a core for each process, sched_yield when not.
+// The memory floor: the same work with no library. One shared mapping, read in place; flags on their own
+// cache lines; spinning when there is a core for each process, sched_yield when not.
 #pragma once
 
 #include <span>
@@ -9,11 +9,12 @@
 namespace weft::bench {
 
 size_t floor_bytes(const Workload& work);
-// Runs rounds base + 1 .. base + samples.size(); each sample is nanoseconds from 'payload is ready' to 'result is
-// reduced'. Returns wrong bytes. `memory`: the zeroed mapping that all processes share.
+// Runs rounds base + 1 .. base + samples.size(); each sample is nanoseconds from 'payload is ready' to
+// 'result is reduced'. Returns wrong bytes. `memory`: the zeroed mapping that all processes share.
 uint64_t floor_attention(const Workload& work, std::byte* memory, uint32_t rank, uint64_t base,
                          std::span<double> samples, bool yield);
 // Serves `rounds` rounds of every attention rank.
-void floor_ffn(const Workload& work, std::byte* memory, uint32_t rank, uint64_t base, uint64_t rounds, bool yield);
+void floor_ffn(const Workload& work, std::byte* memory, uint32_t rank, uint64_t base, uint64_t rounds,
+               bool yield);
 
 }  // namespace weft::bench

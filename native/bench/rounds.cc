@@ -53,7 +53,8 @@ Code exchange_ffn(const Workload& work, FfnSide& side, uint64_t rounds) {
     for (const uint32_t a : collect.ranks()) {
       const uint64_t g = side.collected(a);
       const std::byte* payload = side.subscriber(a).column(g, 0);
-      const auto* scales = work.fp8 ? reinterpret_cast<const float*>(side.subscriber(a).column(g, 1)) : nullptr;
+      const auto* scales =
+          work.fp8 ? reinterpret_cast<const float*>(side.subscriber(a).column(g, 1)) : nullptr;
       std::byte* output = side.publisher(a).column(g, 0);
       for (uint32_t block = 0; block < work.blocks; ++block) {
         const auto from = static_cast<uint32_t>(uint64_t{work.tokens} * block / work.blocks);

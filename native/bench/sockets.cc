@@ -35,7 +35,8 @@ void send_all(int socket, const std::byte* payload, size_t bytes, const void* sc
     if (sent < bytes) pieces[count++] = {const_cast<std::byte*>(payload) + sent, bytes - sent};
     const size_t of_scales = sent > bytes ? sent - bytes : 0;
     if (of_scales < scale_bytes)
-      pieces[count++] = {const_cast<char*>(static_cast<const char*>(scales)) + of_scales, scale_bytes - of_scales};
+      pieces[count++] = {const_cast<char*>(static_cast<const char*>(scales)) + of_scales,
+                         scale_bytes - of_scales};
     msghdr message{};
     message.msg_iov = pieces;
     message.msg_iovlen = static_cast<size_t>(count);
@@ -66,7 +67,8 @@ Expected<std::pair<Fd, uint16_t>> socket_listen() {
   Fd socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
   sockaddr_in address = loopback(0);
   socklen_t size = sizeof address;
-  if (!socket || bind(socket.get(), reinterpret_cast<sockaddr*>(&address), size) != 0 || listen(socket.get(), 64) != 0 ||
+  if (!socket || bind(socket.get(), reinterpret_cast<sockaddr*>(&address), size) != 0 ||
+      listen(socket.get(), 64) != 0 ||
       getsockname(socket.get(), reinterpret_cast<sockaddr*>(&address), &size) != 0)
     return fail(Code::system, "listening on loopback", errno);
   return std::pair{std::move(socket), ntohs(address.sin_port)};
@@ -80,7 +82,8 @@ Expected<std::vector<Fd>> socket_connect(std::span<const uint16_t> ports) {
     if (connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
       return fail(Code::system, "connecting over loopback", errno);
     no_delay(socket.get());
-    // The order of connecting is the order of ranks nowhere; the first byte says nothing, each peer is served alike.
+    // The order of connecting is the order of ranks nowhere; the first byte says nothing, each peer is served
+    // alike.
     sockets.push_back(std::move(socket));
   }
   return sockets;
@@ -132,7 +135,8 @@ void socket_ffn(const Workload& work, std::span<const Fd> attention, uint64_t ro
         if (poll(&ready, 1, spin ? 0 : (total > 0 ? 1 : 0)) <= 0) continue;
       }
       if (!receive_all(attention[a].get(), payload.data(), payload.size(), spin) ||
-          !receive_all(attention[a].get(), reinterpret_cast<std::byte*>(scales.data()), work.scale_bytes(), spin))
+          !receive_all(attention[a].get(), reinterpret_cast<std::byte*>(scales.data()), work.scale_bytes(),
+                       spin))
         return;
       consume(work, payload.data(), scales.data(), 0, work.tokens, output.data());
       send_all(attention[a].get(), output.data(), output.size(), nullptr, 0);

@@ -13,8 +13,9 @@ namespace weft::bench {
 
 // One listening socket on loopback, and its port.
 Expected<std::pair<Fd, uint16_t>> socket_listen();
-Expected<std::vector<Fd>> socket_connect(std::span<const uint16_t> ports);   // attention: one to each ffn rank
-Expected<std::vector<Fd>> socket_accept(const Fd& listener, uint32_t count);  // ffn: one from each attention rank
+Expected<std::vector<Fd>> socket_connect(std::span<const uint16_t> ports);  // attention: one to each ffn rank
+Expected<std::vector<Fd>> socket_accept(const Fd& listener,
+                                        uint32_t count);  // ffn: one from each attention rank
 
 uint64_t socket_attention(const Workload& work, std::span<const Fd> ffn, uint32_t rank, uint64_t base,
                           std::span<double> samples, bool spin);

@@ -35,8 +35,9 @@ void consume(const Workload& work, const std::byte* payload, const float* scales
   if (work.opaque) {
     std::memcpy(output + at, payload + at, elements);
   } else if (work.fp8) {
-    kernels::dequantise_rows(reinterpret_cast<const uint8_t*>(payload) + at, scales + size_t{from} * work.groups(),
-                             to - from, work.hidden, reinterpret_cast<uint16_t*>(output) + at);
+    kernels::dequantise_rows(reinterpret_cast<const uint8_t*>(payload) + at,
+                             scales + size_t{from} * work.groups(), to - from, work.hidden,
+                             reinterpret_cast<uint16_t*>(output) + at);
   } else {
     std::memcpy(output + at * 2, payload + at * 2, elements * 2);
   }
@@ -52,8 +53,8 @@ void reduce(const Workload& work, const std::byte* const* replies, std::byte* re
   kernels::sum_rows(inputs, work.ffn, size_t{work.tokens} * work.hidden, reinterpret_cast<uint16_t*>(result));
 }
 
-uint64_t count_wrong(const Workload& work, const std::byte* payload, const float* scales, const std::byte* result,
-                     std::vector<std::byte>& scratch) {
+uint64_t count_wrong(const Workload& work, const std::byte* payload, const float* scales,
+                     const std::byte* result, std::vector<std::byte>& scratch) {
   scratch.resize(2 * work.reply_bytes());
   std::byte* one = scratch.data();
   std::byte* want = one + work.reply_bytes();

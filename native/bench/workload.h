@@ -1,5 +1,5 @@
-// The work of a benchmark round, the same for every contender: what is sent, what a consumer does with it, and what
-// must come out. docs/performance.md, "Method".
+// The work of a benchmark round, the same for every contender: what is sent, what a consumer does with it,
+// and what must come out. docs/performance.md, "Method".
 #pragma once
 
 #include <cstddef>
@@ -34,8 +34,8 @@ void consume(const Workload& work, const std::byte* payload, const float* scales
 void reduce(const Workload& work, const std::byte* const* replies, std::byte* result);
 
 // Bytes of the result that are not what they should be. `scratch` holds 2 * reply_bytes.
-uint64_t count_wrong(const Workload& work, const std::byte* payload, const float* scales, const std::byte* result,
-                     std::vector<std::byte>& scratch);
+uint64_t count_wrong(const Workload& work, const std::byte* payload, const float* scales,
+                     const std::byte* result, std::vector<std::byte>& scratch);
 
 // The seed of a round, different for all.
 constexpr uint64_t seed_of(uint32_t attention, uint64_t round) { return round * 1'000'003 + attention + 1; }

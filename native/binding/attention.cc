@@ -2,6 +2,8 @@
 
 namespace weft::binding {
 
-void init_attention(Napi::Env env, Napi::Object exports) { exports.Set("Attention", AttentionObject::define(env)); }
+void init_attention(Napi::Env env, Napi::Object exports) {
+  exports.Set("Attention", AttentionObject::define(env));
+}
 
 }  // namespace weft::binding

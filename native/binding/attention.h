@@ -65,14 +65,16 @@ class AttentionObject : public Napi::ObjectWrap<AttentionObject> {
   Napi::Value publish(const Napi::CallbackInfo& info) {
     const uint32_t meta_bytes = arg_u32(info, 4);
     if (meta_bytes > UINT16_MAX) return code(info, Code::invalid_argument);
-    return code(info, side_->publish(generation(info, 0), arg_u32(info, 1), arg_u32(info, 2), arg_u32(info, 3),
-                                     static_cast<uint16_t>(meta_bytes)));
+    return code(info, side_->publish(generation(info, 0), arg_u32(info, 1), arg_u32(info, 2),
+                                     arg_u32(info, 3), static_cast<uint16_t>(meta_bytes)));
   }
 
   Napi::Value bad_token(const Napi::CallbackInfo& info) {
     return Napi::Number::New(info.Env(), side_->bad_token(generation(info, 0)));
   }
-  Napi::Value abandon(const Napi::CallbackInfo& info) { return code(info, side_->abandon(generation(info, 0))); }
+  Napi::Value abandon(const Napi::CallbackInfo& info) {
+    return code(info, side_->abandon(generation(info, 0)));
+  }
 
   // (generation, outOffset in the arena or -1 without output, outIsF32, skipLost, deadlineMs)
   Code aim(const Napi::CallbackInfo& info, Combine*& combine) {
@@ -118,7 +120,8 @@ class AttentionObject : public Napi::ObjectWrap<AttentionObject> {
     combine->on_end_context = this;
     combine->on_end = [](void* self, Operation& operation, Code ended) {
       auto& ended_combine = static_cast<Combine&>(operation);
-      static_cast<AttentionObject*>(self)->completions_->post(ended_combine.generation(), ended, operation.blamed);
+      static_cast<AttentionObject*>(self)->completions_->post(ended_combine.generation(), ended,
+                                                              operation.blamed);
     };
     completions_->expect();
     if (core_->endpoint->submit(*combine)) return code(info, Code::again);

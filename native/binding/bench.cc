@@ -42,7 +42,8 @@ T* data_of(const Napi::Value& value) {
 // shared(bytes) -> a file descriptor of that much zeroed memory, for children to inherit
 Napi::Value shared(const Napi::CallbackInfo& info) {
   const int fd = memfd_create("tensorweft-bench", 0);
-  if (fd < 0 || ftruncate(fd, static_cast<off_t>(arg_f64(info, 0))) != 0) return Napi::Number::New(info.Env(), -1);
+  if (fd < 0 || ftruncate(fd, static_cast<off_t>(arg_f64(info, 0))) != 0)
+    return Napi::Number::New(info.Env(), -1);
   return Napi::Number::New(info.Env(), fd);
 }
 Napi::Value floor_bytes(const Napi::CallbackInfo& info) {
@@ -112,8 +113,8 @@ Napi::Value sockets(const Napi::CallbackInfo& info) {
   const bool spin = info[6].ToBoolean();
   uint64_t wrong = 0;
   if (info[2].ToBoolean())
-    wrong = bench::socket_attention(work, handle->peers, arg_u32(info, 3), generation(info, 4), samples_of(info[5]),
-                                    spin);
+    wrong = bench::socket_attention(work, handle->peers, arg_u32(info, 3), generation(info, 4),
+                                    samples_of(info[5]), spin);
   else
     bench::socket_ffn(work, handle->peers, generation(info, 5), spin);
   return Napi::Number::New(info.Env(), static_cast<double>(wrong));
@@ -126,8 +127,8 @@ Napi::Value attention(const Napi::CallbackInfo& info) {
   uint64_t wrong = 0;
   const auto& core = object->core();
   std::byte* out = core.endpoint->arena().data() + static_cast<size_t>(arg_f64(info, 3));
-  const Code outcome =
-      bench::exchange_attention(read_work(info[0]), object->side(), core.rank, out, samples_of(info[2]), wrong);
+  const Code outcome = bench::exchange_attention(read_work(info[0]), object->side(), core.rank, out,
+                                                 samples_of(info[2]), wrong);
   auto result = Napi::Array::New(info.Env());
   result.Set(0u, code(info, outcome));
   result.Set(1u, Napi::Number::New(info.Env(), static_cast<double>(wrong)));
@@ -139,8 +140,8 @@ Napi::Value ffn(const Napi::CallbackInfo& info) {
   return code(info, bench::exchange_ffn(read_work(info[0]), object->side(), generation(info, 2)));
 }
 
-// The pieces of a round, for the contenders that run in JavaScript. What they do is the workload of use(work), so that
-// a call costs no more than its arguments.
+// The pieces of a round, for the contenders that run in JavaScript. What they do is the workload of
+// use(work), so that a call costs no more than its arguments.
 thread_local bench::Workload t_work;
 
 Napi::Value use(const Napi::CallbackInfo& info) {
@@ -162,16 +163,18 @@ Napi::Value consume(const Napi::CallbackInfo& info) {
 // countWrong(payload, scales, result)
 Napi::Value count_wrong(const Napi::CallbackInfo& info) {
   static thread_local std::vector<std::byte> scratch;
-  return Napi::Number::New(
-      info.Env(), static_cast<double>(bench::count_wrong(t_work, data_of<std::byte>(info[0]), data_of<float>(info[1]),
-                                                         data_of<std::byte>(info[2]), scratch)));
+  return Napi::Number::New(info.Env(), static_cast<double>(bench::count_wrong(
+                                           t_work, data_of<std::byte>(info[0]), data_of<float>(info[1]),
+                                           data_of<std::byte>(info[2]), scratch)));
 }
 
 }  // namespace
 
 void init_bench(Napi::Env env, Napi::Object exports) {
   auto out = Napi::Object::New(env);
-  const auto add = [&](const char* name, auto function) { out.Set(name, Napi::Function::New(env, function)); };
+  const auto add = [&](const char* name, auto function) {
+    out.Set(name, Napi::Function::New(env, function));
+  };
   add("shared", shared);
   add("floorBytes", floor_bytes);
   add("pin", pin);

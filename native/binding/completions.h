@@ -9,8 +9,8 @@
 
 namespace weft::binding {
 
-// One thread-safe function for all operations of a side. It keeps the event loop alive only while operations are
-// under way. The operations' owner must outlive them: Endpoint::close() ends them all first.
+// One thread-safe function for all operations of a side. It keeps the event loop alive only while operations
+// are under way. The operations' owner must outlive them: Endpoint::close() ends them all first.
 class Completions {
  public:
   Completions(Napi::Env env, Napi::Function callback)
@@ -37,8 +37,8 @@ class Completions {
   void post(uint64_t which, Code code, int32_t blamed) {
     function_.NonBlockingCall([this, which, code, blamed](Napi::Env env, Napi::Function callback) {
       withdraw();
-      callback.Call({Napi::Number::New(env, static_cast<double>(which)), Napi::Number::New(env, static_cast<int>(code)),
-                     Napi::Number::New(env, blamed)});
+      callback.Call({Napi::Number::New(env, static_cast<double>(which)),
+                     Napi::Number::New(env, static_cast<int>(code)), Napi::Number::New(env, blamed)});
     });
   }
 

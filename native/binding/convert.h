@@ -1,5 +1,5 @@
-// Between JavaScript values and native ones. Arguments were checked in TypeScript; here only what would break memory
-// safety is checked again.
+// Between JavaScript values and native ones. Arguments were checked in TypeScript; here only what would break
+// memory safety is checked again.
 #pragma once
 
 #include <napi.h>
@@ -12,10 +12,16 @@
 
 namespace weft::binding {
 
-inline double number(const Napi::Object& object, const char* key) { return object.Get(key).ToNumber().DoubleValue(); }
-inline uint32_t u32(const Napi::Object& object, const char* key) { return object.Get(key).ToNumber().Uint32Value(); }
+inline double number(const Napi::Object& object, const char* key) {
+  return object.Get(key).ToNumber().DoubleValue();
+}
+inline uint32_t u32(const Napi::Object& object, const char* key) {
+  return object.Get(key).ToNumber().Uint32Value();
+}
 inline bool flag(const Napi::Object& object, const char* key) { return object.Get(key).ToBoolean(); }
-inline std::string text(const Napi::Object& object, const char* key) { return object.Get(key).ToString().Utf8Value(); }
+inline std::string text(const Napi::Object& object, const char* key) {
+  return object.Get(key).ToString().Utf8Value();
+}
 
 template <size_t N>
 std::array<uint8_t, N> bytes(const Napi::Object& object, const char* key) {
@@ -39,7 +45,8 @@ inline size_t bytes_of(const Napi::Value& value, void*& data) {
   if (!value.IsTypedArray()) return 0;
   size_t length = 0;
   napi_typedarray_type type;
-  if (napi_get_typedarray_info(value.Env(), value, &type, &length, &data, nullptr, nullptr) != napi_ok) return 0;
+  if (napi_get_typedarray_info(value.Env(), value, &type, &length, &data, nullptr, nullptr) != napi_ok)
+    return 0;
   return data == nullptr ? 0 : length * value.As<Napi::TypedArray>().ElementSize();
 }
 

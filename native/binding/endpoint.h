@@ -19,8 +19,8 @@ struct Core {
   std::unique_ptr<Endpoint> endpoint;
 };
 
-// Closes the endpoint when the environment ends without close(): its service thread must not call into a dead one.
-// Hooks run in reverse order, so each thread-safe function wants a guard made after it.
+// Closes the endpoint when the environment ends without close(): its service thread must not call into a dead
+// one. Hooks run in reverse order, so each thread-safe function wants a guard made after it.
 class ExitGuard {
  public:
   ExitGuard(Napi::Env env, std::shared_ptr<Core> core) : env_(env), core_(std::move(core)) {

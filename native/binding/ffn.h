@@ -13,20 +13,18 @@ namespace weft::binding {
 class FfnObject : public Napi::ObjectWrap<FfnObject> {
  public:
   static Napi::Function define(Napi::Env env) {
-    return DefineClass(env, "Ffn",
-                       {InstanceMethod("partMemory", &FfnObject::part_memory),
-                        InstanceMethod("report", &FfnObject::report),
-                        InstanceMethod("collectSync", &FfnObject::collect_sync),
-                        InstanceMethod("collectStart", &FfnObject::collect_start),
-                        InstanceMethod("collectCancel", &FfnObject::collect_cancel),
-                        InstanceMethod("collectDone", &FfnObject::collect_done),
-                        InstanceMethod("blamed", &FfnObject::blamed),
-                        InstanceMethod("available", &FfnObject::available),
-                        InstanceMethod("arrivalSync", &FfnObject::arrival_sync),
-                        InstanceMethod("arrivalStart", &FfnObject::arrival_start),
-                        InstanceMethod("arrivalCancel", &FfnObject::arrival_cancel),
-                        InstanceMethod("select", &FfnObject::select),
-                        InstanceMethod("reply", &FfnObject::reply)});
+    return DefineClass(
+        env, "Ffn",
+        {InstanceMethod("partMemory", &FfnObject::part_memory), InstanceMethod("report", &FfnObject::report),
+         InstanceMethod("collectSync", &FfnObject::collect_sync),
+         InstanceMethod("collectStart", &FfnObject::collect_start),
+         InstanceMethod("collectCancel", &FfnObject::collect_cancel),
+         InstanceMethod("collectDone", &FfnObject::collect_done),
+         InstanceMethod("blamed", &FfnObject::blamed), InstanceMethod("available", &FfnObject::available),
+         InstanceMethod("arrivalSync", &FfnObject::arrival_sync),
+         InstanceMethod("arrivalStart", &FfnObject::arrival_start),
+         InstanceMethod("arrivalCancel", &FfnObject::arrival_cancel),
+         InstanceMethod("select", &FfnObject::select), InstanceMethod("reply", &FfnObject::reply)});
   }
 
   explicit FfnObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<FfnObject>(info) {
@@ -55,7 +53,8 @@ class FfnObject : public Napi::ObjectWrap<FfnObject> {
   const Core& core() const { return *core_; }
 
  private:
-  // Words of the report per part: rank, generation, rows, taken, tag, metaBytes, selections (-1: not made yet).
+  // Words of the report per part: rank, generation, rows, taken, tag, metaBytes, selections (-1: not made
+  // yet).
   static constexpr size_t kReportWords = 7;
 
   // The index arrays of a part, valid while it is open: partMemory(attention, slot) -> ArrayBuffer[5]
@@ -100,8 +99,8 @@ class FfnObject : public Napi::ObjectWrap<FfnObject> {
   // (gather, count, withinMs, streamed, skipLost, deadlineMs)
   Collect& aim(const Napi::CallbackInfo& info) {
     Collect& collect = side_->collect();
-    collect.aim(static_cast<Gather>(arg_u32(info, 0)), arg_u32(info, 1), static_cast<int64_t>(arg_f64(info, 2) * 1e6),
-                info[3].ToBoolean(), info[4].ToBoolean());
+    collect.aim(static_cast<Gather>(arg_u32(info, 0)), arg_u32(info, 1),
+                static_cast<int64_t>(arg_f64(info, 2) * 1e6), info[3].ToBoolean(), info[4].ToBoolean());
     collect.rearm(deadline_after_ms(arg_f64(info, 5)));
     return collect;
   }
@@ -150,7 +149,8 @@ class FfnObject : public Napi::ObjectWrap<FfnObject> {
     return part.open.load(std::memory_order_acquire) && part.view.generation == generation(info, 1);
   }
   Napi::Value available(const Napi::CallbackInfo& info) {
-    return Napi::Number::New(info.Env(), open(info) ? side_->available(arg_u32(info, 0), generation(info, 1)) : 0);
+    return Napi::Number::New(info.Env(),
+                             open(info) ? side_->available(arg_u32(info, 0), generation(info, 1)) : 0);
   }
   // (attention, generation, rows, deadlineMs)
   Arrival& aim_arrival(const Napi::CallbackInfo& info) {
@@ -196,7 +196,8 @@ class FfnObject : public Napi::ObjectWrap<FfnObject> {
   // reply(attention, generation, rows, finalRows)
   Napi::Value reply(const Napi::CallbackInfo& info) {
     if (!open(info)) return code(info, core_->endpoint->closed() ? Code::closed : Code::state);
-    return code(info, side_->reply(arg_u32(info, 0), generation(info, 1), arg_u32(info, 2), arg_u32(info, 3)));
+    return code(info,
+                side_->reply(arg_u32(info, 0), generation(info, 1), arg_u32(info, 2), arg_u32(info, 3)));
   }
 
   std::shared_ptr<Core> core_;

@@ -52,6 +52,8 @@ Napi::Value info_of_build(const Napi::CallbackInfo& info) {
 
 }  // namespace
 
-void init_info(Napi::Env env, Napi::Object exports) { exports.Set("info", Napi::Function::New(env, info_of_build)); }
+void init_info(Napi::Env env, Napi::Object exports) {
+  exports.Set("info", Napi::Function::New(env, info_of_build));
+}
 
 }  // namespace weft::binding

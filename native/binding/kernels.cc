@@ -1,5 +1,5 @@
-// Bulk conversion for JavaScript. Every function takes typed arrays and element offsets, and checks that what it
-// reads and writes lies within them.
+// Bulk conversion for JavaScript. Every function takes typed arrays and element offsets, and checks that what
+// it reads and writes lies within them.
 #include "binding/addon.h"
 #include "binding/convert.h"
 #include "kernels/convert.h"
@@ -83,8 +83,8 @@ Napi::Value narrow(const Napi::CallbackInfo& info) {
   return code(info, Code::ok);
 }
 
-// gather(src, index, rowBytes, out, outRow): rows index[i] of src, of rowBytes each, behind each other in out from
-// row outRow on -> code
+// gather(src, index, rowBytes, out, outRow): rows index[i] of src, of rowBytes each, behind each other in out
+// from row outRow on -> code
 Napi::Value gather(const Napi::CallbackInfo& info) {
   const auto src = span<const std::byte>(info, 0);
   const auto index = span<const uint32_t>(info, 1);

@@ -36,11 +36,13 @@ Napi::Value ListenersObject::listen(const Napi::CallbackInfo& info) {
 }
 
 Napi::Function ListenersObject::define(Napi::Env env) {
-  return DefineClass(env, "Listeners",
-                     {InstanceMethod("listen", &ListenersObject::listen),
-                      InstanceMethod("close", &ListenersObject::close)});
+  return DefineClass(
+      env, "Listeners",
+      {InstanceMethod("listen", &ListenersObject::listen), InstanceMethod("close", &ListenersObject::close)});
 }
 
-void init_listeners(Napi::Env env, Napi::Object exports) { exports.Set("Listeners", ListenersObject::define(env)); }
+void init_listeners(Napi::Env env, Napi::Object exports) {
+  exports.Set("Listeners", ListenersObject::define(env));
+}
 
 }  // namespace weft::binding

@@ -9,8 +9,8 @@
 
 namespace weft::binding {
 
-// Sockets that listen for peers. They come before the endpoint, because a member announces its addresses when it
-// joins, and learns who it is from the answer.
+// Sockets that listen for peers. They come before the endpoint, because a member announces its addresses when
+// it joins, and learns who it is from the answer.
 class ListenersObject : public Napi::ObjectWrap<ListenersObject> {
  public:
   static Napi::Function define(Napi::Env env);

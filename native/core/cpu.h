@@ -26,7 +26,8 @@ inline int usable_cores() {
 }
 
 constexpr size_t kCacheLine = 64;
-// Two lines: the spatial prefetcher pulls lines in pairs, so words with different writers stand this far apart.
+// Two lines: the spatial prefetcher pulls lines in pairs, so words with different writers stand this far
+// apart.
 constexpr size_t kNoSharing = 128;
 
 constexpr size_t align_up(size_t value, size_t alignment) {

@@ -7,7 +7,8 @@ namespace {
 constexpr uint32_t kTurnsPerClock = 32;
 }  // namespace
 
-Patience::Patience(const WaitPolicy& policy, int cores) : spin_ns_(policy.spin_ns), yield_ns_(policy.yield_ns) {
+Patience::Patience(const WaitPolicy& policy, int cores)
+    : spin_ns_(policy.spin_ns), yield_ns_(policy.yield_ns) {
   switch (policy.mode) {
     case WaitMode::adaptive:
       if (policy.pollers > static_cast<uint32_t>(cores)) spin_ns_ = 0;

@@ -6,7 +6,8 @@ AttentionSide::AttentionSide(Endpoint& endpoint, const ExchangeConfig& config, s
     : endpoint_(endpoint),
       config_(config),
       columns_(dispatch_columns(config)),
-      publisher_(endpoint, dispatch_layout(config), 0, publication_offset(dispatch_layout(config), 0), ffn_peers),
+      publisher_(endpoint, dispatch_layout(config), 0, publication_offset(dispatch_layout(config), 0),
+                 ffn_peers),
       lists_(config.ffn) {
   const auto layout = reply_layout(config);
 
@@ -22,8 +23,8 @@ bool AttentionSide::holds(uint64_t generation) const {
   return rounds_[layout().slot_of(generation)].generation == generation;
 }
 
-// Nobody reads the slot's dispatch rows any more: each rank has replied, which it does last, or can't read (its
-// process is gone, or applies to its own memory only what we send).
+// Nobody reads the slot's dispatch rows any more: each rank has replied, which it does last, or can't read
+// (its process is gone, or applies to its own memory only what we send).
 bool AttentionSide::quiesced(const Round& round) const {
   for (const Subscriber& reply : replies_) {
     if (reply.peer_state() != Code::ok) continue;
@@ -49,7 +50,8 @@ Code AttentionSide::claim(uint64_t& generation) {
 }
 
 Code AttentionSide::unclaim(uint64_t generation) {
-  if (!holds(generation) || phase(generation) != SlotPhase::claimed || generation != last_) return Code::state;
+  if (!holds(generation) || phase(generation) != SlotPhase::claimed || generation != last_)
+    return Code::state;
   Round& round = rounds_[layout().slot_of(generation)];
   // The number was never seen by anybody, so it is used again.
   --last_;
@@ -69,10 +71,12 @@ Code AttentionSide::publish(uint64_t generation, uint32_t rows, uint32_t final_r
     round.rows = rows;
     round.terms = config_.routed || config_.combine == CombineKind::weighted;
     if (config_.experts > 0 && round.terms) {
-      for (uint32_t r = 0; r < config_.ffn && config_.routed; ++r) lists_[r] = publisher_.list(generation, r).rows;
+      for (uint32_t r = 0; r < config_.ffn && config_.routed; ++r)
+        lists_[r] = publisher_.list(generation, r).rows;
       const auto* experts = reinterpret_cast<const int32_t*>(publisher_.column(generation, columns_.experts));
       const auto* weights = reinterpret_cast<const float*>(publisher_.column(generation, columns_.weights));
-      if (const Code code = round.plan.make(config_, rows, experts, weights, config_.routed ? lists_.data() : nullptr);
+      if (const Code code =
+              round.plan.make(config_, rows, experts, weights, config_.routed ? lists_.data() : nullptr);
           code != Code::ok)
         return code;
       for (uint32_t r = 0; r < config_.ffn && config_.routed; ++r)

@@ -1,7 +1,8 @@
 // The attention side of an exchange: claim a slot, publish rows, combine what comes back.
 //
 // A slot's life:  free -> claimed -> published -> (combined) -> free
-//                                        \-> failed or abandoned -> (quiesced: every rank that may still read has replied or is
+//                                        \-> failed or abandoned -> (quiesced: every rank that may still read
+//                                        has replied or is
 //                                                       gone) -> free
 #pragma once
 
@@ -78,12 +79,13 @@ class AttentionSide {
   Code claim(uint64_t& generation);
   // Makes a claimed slot free again; nothing was published.
   Code unclaim(uint64_t generation);
-  // Publishes the claimed slot: rows below `final_rows` are final. Called again with more rows for a streamed round;
-  // `state` when it has other rows, or fewer final ones, than before.
+  // Publishes the claimed slot: rows below `final_rows` are final. Called again with more rows for a streamed
+  // round; `state` when it has other rows, or fewer final ones, than before.
   Code publish(uint64_t generation, uint32_t rows, uint32_t final_rows, uint32_t tag, uint16_t meta_bytes);
   uint32_t bad_token(uint64_t generation) const { return plan(generation).bad_token; }
 
-  // Lets a round that has failed be combined once more, say without the rank that was lost. False: it is gone.
+  // Lets a round that has failed be combined once more, say without the rank that was lost. False: it is
+  // gone.
   bool reopen(uint64_t generation);
   // The operation to wait for; its step() ends with ok when the result is complete. Then call finish().
   Combine& combine(uint64_t generation) { return *rounds_[layout().slot_of(generation)].combine; }
@@ -93,9 +95,9 @@ class AttentionSide {
   }
   // After the combine ended: the slot is free (ok), or failed until it is quiesced.
   void finish(uint64_t generation, Code outcome);
-  // The round's results are not wanted (any more); its slot comes back by itself when it is quiesced. Ffn ranks collect
-  // rounds in order, so what they wait for is completed: rows that were not published yet have any content, and a slot
-  // that others were claimed after is published without rows.
+  // The round's results are not wanted (any more); its slot comes back by itself when it is quiesced. Ffn
+  // ranks collect rounds in order, so what they wait for is completed: rows that were not published yet have
+  // any content, and a slot that others were claimed after is published without rows.
   Code abandon(uint64_t generation);
 
   bool holds(uint64_t generation) const;
@@ -111,7 +113,7 @@ class AttentionSide {
     uint64_t generation = 0;
     uint32_t rows = 0;
     uint32_t published = 0;  // rows final so far
-    bool terms = false;  // results are put together by plan.terms, not rank by rank
+    bool terms = false;      // results are put together by plan.terms, not rank by rank
     CombinePlan plan;
     std::unique_ptr<Combine> combine;
   };

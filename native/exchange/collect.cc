@@ -22,7 +22,8 @@ int64_t Collect::wake_ns() const {
 
 // Is the source's next round there? `again`, or ok with source.seen.
 Code Collect::look(Source& source) const {
-  if (source.part(source.next).open.load(std::memory_order_acquire)) return Code::again;  // its slot is in use here
+  if (source.part(source.next).open.load(std::memory_order_acquire))
+    return Code::again;  // its slot is in use here
   const Code code = source.rounds.look(source.next, source.seen);
   return code == Code::ok && !streamed_ && source.seen.final_rows < source.seen.rows ? Code::again : code;
 }

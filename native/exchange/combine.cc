@@ -30,7 +30,8 @@ Code Combine::give_up(uint32_t rank, Code why) {
   blamed = side_.replies_[rank].member();
   if (!skip_lost_ || (why != Code::peer_lost && why != Code::peer_closed)) return why;
   missing_[rank] = true;
-  done_ = 0;  // rows that its reply is in already are reduced again: the result must not depend on when it was lost
+  done_ = 0;  // rows that its reply is in already are reduced again: the result must not depend on when it
+              // was lost
   return Code::ok;
 }
 
@@ -51,7 +52,8 @@ Code Combine::look(uint32_t rank) {
     if (!any_number && view.rows != round.plan.reply_rows[rank]) return give_up(rank, Code::protocol);
     reply = {true, view.rows, view.final_rows, from.column(round.generation, 0)};
     moved_ = true;
-  } else if (const uint32_t now = std::min(from.final_rows(round.generation), reply.rows); now > reply.final_rows) {
+  } else if (const uint32_t now = std::min(from.final_rows(round.generation), reply.rows);
+             now > reply.final_rows) {
     reply.final_rows = now;
     moved_ = true;
   }

@@ -39,11 +39,13 @@ Error ExchangeConfig::check() const {
     if (placement.size() != experts) return invalid("experts.placement must name a ffn rank for each expert");
     for (const uint32_t rank : placement)
       if (rank >= ffn) return invalid("experts.placement names ffn rank " + std::to_string(rank));
-    if (uint64_t{max_tokens} * top_k > wire::kMaxRows) return invalid("maxTokens * topK must be at most 1048575");
+    if (uint64_t{max_tokens} * top_k > wire::kMaxRows)
+      return invalid("maxTokens * topK must be at most 1048575");
   }
   if ((routed || combine == CombineKind::weighted) && experts == 0)
     return invalid("mode 'routed' and combine 'weighted' need experts");
-  if (dispatch == RowType::u8 && combine != CombineKind::none) return invalid("rows of u8 can only combine 'none'");
+  if (dispatch == RowType::u8 && combine != CombineKind::none)
+    return invalid("rows of u8 can only combine 'none'");
   for (const auto& layout : {dispatch_layout(*this), reply_layout(*this)})
     if (uint64_t{layout.row_bytes()} * layout.shape().max_rows > std::numeric_limits<uint32_t>::max() / 2)
       return invalid("a round of these rows is larger than 2 GiB");
@@ -63,7 +65,8 @@ DispatchColumns dispatch_columns(const ExchangeConfig& config) {
 }
 
 wire::PublicationLayout dispatch_layout(const ExchangeConfig& config) {
-  wire::PublicationShape shape{config.depth, config.max_tokens, config.ffn, config.routed, config.meta_capacity, {}};
+  wire::PublicationShape shape{config.depth,  config.max_tokens,    config.ffn,
+                               config.routed, config.meta_capacity, {}};
   shape.column_bytes.push_back(row_bytes(config.dispatch, config.hidden));
   if (config.dispatch == RowType::fp8e4m3)
     shape.column_bytes.push_back((config.hidden + kScaleGroup - 1) / kScaleGroup * sizeof(float));
@@ -71,12 +74,14 @@ wire::PublicationLayout dispatch_layout(const ExchangeConfig& config) {
     shape.column_bytes.push_back(config.top_k * sizeof(int32_t));
     shape.column_bytes.push_back(config.top_k * sizeof(float));
   }
-  shape.column_bytes.insert(shape.column_bytes.end(), config.extra_columns.begin(), config.extra_columns.end());
+  shape.column_bytes.insert(shape.column_bytes.end(), config.extra_columns.begin(),
+                            config.extra_columns.end());
   return wire::PublicationLayout(std::move(shape));
 }
 
 wire::PublicationLayout reply_layout(const ExchangeConfig& config) {
-  const uint32_t rows = config.combine == CombineKind::weighted ? config.max_tokens * config.top_k : config.max_tokens;
+  const uint32_t rows =
+      config.combine == CombineKind::weighted ? config.max_tokens * config.top_k : config.max_tokens;
   const RowType type = config.dispatch == RowType::u8 ? RowType::u8 : RowType::bf16;
   return wire::PublicationLayout({config.depth, rows, 1, false, 0, {row_bytes(type, config.hidden)}});
 }

@@ -48,8 +48,8 @@ DispatchColumns dispatch_columns(const ExchangeConfig& config);
 wire::PublicationLayout dispatch_layout(const ExchangeConfig& config);
 wire::PublicationLayout reply_layout(const ExchangeConfig& config);
 
-// Where publications lie in an arena. An attention rank has one, number 0; a ffn rank has one for each attention
-// rank, by its rank. The user's heap comes behind them.
+// Where publications lie in an arena. An attention rank has one, number 0; a ffn rank has one for each
+// attention rank, by its rank. The user's heap comes behind them.
 size_t publication_offset(const wire::PublicationLayout& layout, uint32_t publication);
 size_t heap_offset(const wire::PublicationLayout& layout, uint32_t publications);
 

@@ -5,7 +5,8 @@
 
 namespace weft {
 
-FfnSide::FfnSide(Endpoint& endpoint, const ExchangeConfig& config, uint32_t rank, std::vector<size_t> attention_peers)
+FfnSide::FfnSide(Endpoint& endpoint, const ExchangeConfig& config, uint32_t rank,
+                 std::vector<size_t> attention_peers)
     : endpoint_(endpoint), config_(config), columns_(dispatch_columns(config)), rank_(rank), collect_(*this) {
   const auto rounds = dispatch_layout(config);
   const auto replies = reply_layout(config);
@@ -14,7 +15,12 @@ FfnSide::FfnSide(Endpoint& endpoint, const ExchangeConfig& config, uint32_t rank
     Source source{Subscriber(endpoint, peer, 0, rounds, static_cast<uint16_t>(rank)),
                   std::make_unique<Publisher>(endpoint, replies, static_cast<uint16_t>(a),
                                               publication_offset(replies, a), std::vector<size_t>{peer}),
-                  {}, {}, 1, false, false, {}};
+                  {},
+                  {},
+                  1,
+                  false,
+                  false,
+                  {}};
     for (uint32_t slot = 0; slot < config.depth; ++slot) {
       source.parts.push_back(std::make_unique<Part>(config_));
       source.arrivals.push_back(std::make_unique<Arrival>(*this, a, slot));
@@ -40,7 +46,8 @@ Code FfnSide::open(Source& source, uint32_t attention) {
     std::iota(part.row_of.begin(), part.row_of.begin() + view.taken, 0);
   part.reply_rows = view.taken;
   source.next = view.generation + 1;
-  if (config_.combine == CombineKind::weighted && view.final_rows == view.rows) select(attention, view.generation);
+  if (config_.combine == CombineKind::weighted && view.final_rows == view.rows)
+    select(attention, view.generation);
   part.open.store(true, std::memory_order_release);
   return Code::ok;
 }
@@ -50,7 +57,8 @@ namespace {
 uint32_t taken_below(const Part& part, uint32_t final_rows) {
   if (final_rows == part.view.rows) return part.view.taken;
   const auto end = part.token_of.begin() + part.view.taken;
-  return static_cast<uint32_t>(std::lower_bound(part.token_of.begin(), end, final_rows) - part.token_of.begin());
+  return static_cast<uint32_t>(std::lower_bound(part.token_of.begin(), end, final_rows) -
+                               part.token_of.begin());
 }
 
 }  // namespace
@@ -102,7 +110,8 @@ Code FfnSide::reply(uint32_t attention, uint64_t generation, uint32_t rows, uint
   if (config_.combine == CombineKind::weighted && !part.selected) return Code::state;
   const bool any_number = config_.combine == CombineKind::none && !part.begun;
   const uint32_t capacity = source.replies->layout().shape().max_rows;
-  if ((any_number ? rows > capacity : rows != part.reply_rows) || final_rows > rows || final_rows < part.published)
+  if ((any_number ? rows > capacity : rows != part.reply_rows) || final_rows > rows ||
+      final_rows < part.published)
     return Code::too_many_rows;
   // A reply says that the round's rows are no longer needed, so they must all have come.
   if (final_rows == rows && available(attention, generation) < part.view.taken) return Code::again;

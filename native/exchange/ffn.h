@@ -22,15 +22,16 @@ struct Part {
     std::iota(row_of.begin(), row_of.end(), 0);
   }
 
-  // Collected and not yet replied to. The replying thread closes it (release), the collecting one looks (acquire).
+  // Collected and not yet replied to. The replying thread closes it (release), the collecting one looks
+  // (acquire).
   std::atomic<bool> open{false};
   RoundView view;
   std::vector<uint32_t> token_of;  // [taken] row at the source
   std::vector<uint32_t> row_of;    // [taken] row in the column arrays here
   Selections selections;
-  bool selected = false;     // selections are made, which needs all rows
-  uint32_t reply_rows = 0;   // rows the reply has, but for combine 'none'
-  uint32_t published = 0;    // reply rows final so far
+  bool selected = false;    // selections are made, which needs all rows
+  uint32_t reply_rows = 0;  // rows the reply has, but for combine 'none'
+  uint32_t published = 0;   // reply rows final so far
   bool begun = false;
 };
 
@@ -42,11 +43,11 @@ struct Source {
 
   Subscriber rounds;
   std::unique_ptr<Publisher> replies;
-  std::vector<std::unique_ptr<Part>> parts;  // [depth]
+  std::vector<std::unique_ptr<Part>> parts;        // [depth]
   std::vector<std::unique_ptr<Arrival>> arrivals;  // [depth]
-  uint64_t next = 1;                         // generation to collect
-  bool told = false;                         // its loss was reported
-  bool ready = false;                        // `seen` is its next round, complete enough to open
+  uint64_t next = 1;                               // generation to collect
+  bool told = false;                               // its loss was reported
+  bool ready = false;                              // `seen` is its next round, complete enough to open
   RoundView seen;
 };
 
@@ -85,7 +86,8 @@ class Collect : public Operation {
 // Waits until a streamed round has enough rows.
 class Arrival : public Operation {
  public:
-  Arrival(FfnSide& side, uint32_t attention, uint32_t slot) : side_(side), attention_(attention), slot_(slot) {}
+  Arrival(FfnSide& side, uint32_t attention, uint32_t slot)
+      : side_(side), attention_(attention), slot_(slot) {}
   // `rows`: taken rows that must be final.
   void aim(uint64_t generation, uint32_t rows);
   Code step() override;
@@ -102,15 +104,14 @@ class Arrival : public Operation {
 class FfnSide {
  public:
   // attention_peers[r]: the link of attention rank r. `rank` is our own, among the ffn ranks.
-  FfnSide(Endpoint& endpoint, const ExchangeConfig& config, uint32_t rank, std::vector<size_t> attention_peers);
+  FfnSide(Endpoint& endpoint, const ExchangeConfig& config, uint32_t rank,
+          std::vector<size_t> attention_peers);
 
   const ExchangeConfig& config() const { return config_; }
   Endpoint& endpoint() { return endpoint_; }
   Collect& collect() { return collect_; }
 
-  Part& part(uint32_t attention, uint64_t generation) {
-    return sources_[attention].part(generation);
-  }
+  Part& part(uint32_t attention, uint64_t generation) { return sources_[attention].part(generation); }
   // The generation that was collected last from an attention rank.
   uint64_t collected(uint32_t attention) const { return sources_[attention].next - 1; }
   const Subscriber& subscriber(uint32_t attention) const { return sources_[attention].rounds; }
@@ -123,8 +124,8 @@ class FfnSide {
   }
   // Makes part.selections; `again` while rows are missing.
   Code select(uint32_t attention, uint64_t generation);
-  // Reply rows below `final_rows` are final. `rows` is the reply's size. All rows final ends the part: its slot
-  // and its views are the attention rank's again.
+  // Reply rows below `final_rows` are final. `rows` is the reply's size. All rows final ends the part: its
+  // slot and its views are the attention rank's again.
   Code reply(uint32_t attention, uint64_t generation, uint32_t rows, uint32_t final_rows);
 
  private:

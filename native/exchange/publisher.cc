@@ -24,7 +24,7 @@ void Publisher::advance(uint64_t generation, uint32_t final_rows) {
   const bool first = wire::generation_of(before) != generation;
   // SYNC POINT publish, the writer's half.
   head.state.store(wire::state_word(generation, final_rows), std::memory_order_release);
-  Outgoing rows{&layout_,   base_,      number_, 0, generation, first ? 0 : wire::final_rows_of(before),
+  Outgoing rows{&layout_,   base_, number_, 0, generation, first ? 0 : wire::final_rows_of(before),
                 final_rows, first};
   bool behind = false;
   for (size_t d = 0; d < destinations_.size(); ++d) {

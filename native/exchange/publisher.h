@@ -15,7 +15,9 @@ class Publisher {
             std::vector<size_t> destinations);
 
   const wire::PublicationLayout& layout() const { return layout_; }
-  std::byte* column(uint64_t generation, uint32_t c) const { return base_ + layout_.column(layout_.slot_of(generation), c); }
+  std::byte* column(uint64_t generation, uint32_t c) const {
+    return base_ + layout_.column(layout_.slot_of(generation), c);
+  }
   wire::RowList& list(uint64_t generation, uint32_t destination) const {
     return layout_.list_of(base_, layout_.slot_of(generation), destination);
   }
@@ -23,8 +25,8 @@ class Publisher {
   // Describes the round; nothing is visible before the first advance(). The caller has seen every destination
   // release generation - depth.
   void begin(uint64_t generation, uint32_t rows, uint32_t tag, uint16_t meta_bytes, bool routed);
-  // Rows below `final_rows` are final: makes them visible to every destination. Zero is allowed, and announces a
-  // streamed round; `final_rows` == rows completes it.
+  // Rows below `final_rows` are final: makes them visible to every destination. Zero is allowed, and
+  // announces a streamed round; `final_rows` == rows completes it.
   void advance(uint64_t generation, uint32_t final_rows);
 
  private:

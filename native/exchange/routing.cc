@@ -10,13 +10,14 @@ size_t selections_of(const ExchangeConfig& config) { return size_t{config.max_to
 
 CombinePlan::CombinePlan(const ExchangeConfig& config)
     : taken(config.ffn), reply_rows(config.ffn), first_term(config.max_tokens + 1) {
-  const size_t per_token =
-      config.combine == CombineKind::weighted ? config.top_k : std::min(config.ffn, std::max(config.top_k, 1u));
+  const size_t per_token = config.combine == CombineKind::weighted
+                               ? config.top_k
+                               : std::min(config.ffn, std::max(config.top_k, 1u));
   if (config.experts > 0) terms.resize(per_token * config.max_tokens);
 }
 
-Code CombinePlan::make(const ExchangeConfig& config, uint32_t rows, const int32_t* experts, const float* weights,
-                       uint32_t* const* lists) {
+Code CombinePlan::make(const ExchangeConfig& config, uint32_t rows, const int32_t* experts,
+                       const float* weights, uint32_t* const* lists) {
   std::fill(taken.begin(), taken.end(), 0);
   std::fill(reply_rows.begin(), reply_rows.end(), 0);
   const bool weighted = config.combine == CombineKind::weighted;

@@ -1,5 +1,5 @@
-// From expert choices to row lists, selections and combine terms: pure functions, the same on both sides, so that
-// neither has to send the other what both can compute.
+// From expert choices to row lists, selections and combine terms: pure functions, the same on both sides, so
+// that neither has to send the other what both can compute.
 #pragma once
 
 #include <cstdint>
@@ -17,8 +17,8 @@ struct Term {
   float weight;  // 1 for combine 'sum'
 };
 
-// Attention side. For the tokens of one round: what each ffn rank takes, what it will reply, and how a result row is
-// put together. Sized once for max_tokens.
+// Attention side. For the tokens of one round: what each ffn rank takes, what it will reply, and how a result
+// row is put together. Sized once for max_tokens.
 struct CombinePlan {
   explicit CombinePlan(const ExchangeConfig& config);
 
@@ -43,7 +43,7 @@ struct Selections {
             const int32_t* experts);
 
   uint32_t count = 0;
-  std::vector<uint32_t> row;   // in the column arrays
+  std::vector<uint32_t> row;  // in the column arrays
   std::vector<int32_t> expert;
   std::vector<uint32_t> k;
 };

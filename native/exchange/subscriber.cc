@@ -31,8 +31,9 @@ Code Subscriber::read_head(uint64_t generation, RoundView& view) const {
   if (view.rows > shape.max_rows || view.final_rows > view.rows || view.meta_bytes > shape.meta_capacity ||
       (view.routed && !shape.lists))
     return Code::protocol;
-  view.taken = view.routed ? __atomic_load_n(&layout_.list_of(base(), slot, destination_).count, __ATOMIC_RELAXED)
-                         : view.rows;
+  view.taken = view.routed
+                   ? __atomic_load_n(&layout_.list_of(base(), slot, destination_).count, __ATOMIC_RELAXED)
+                   : view.rows;
   return view.taken > view.rows ? Code::protocol : Code::ok;
 }
 

@@ -1,5 +1,5 @@
-// The reading half of a row exchange: what a peer has published for us. The peer is not trusted: nothing that it
-// wrote is used as a size or an index before it was copied and checked.
+// The reading half of a row exchange: what a peer has published for us. The peer is not trusted: nothing that
+// it wrote is used as a size or an index before it was copied and checked.
 #pragma once
 
 #include "transport/endpoint.h"
@@ -19,8 +19,13 @@ struct RoundView {
 
 class Subscriber {
  public:
-  Subscriber(Endpoint& endpoint, size_t peer, size_t inbound, wire::PublicationLayout layout, uint16_t destination)
-      : endpoint_(&endpoint), peer_(peer), inbound_(inbound), layout_(std::move(layout)), destination_(destination) {}
+  Subscriber(Endpoint& endpoint, size_t peer, size_t inbound, wire::PublicationLayout layout,
+             uint16_t destination)
+      : endpoint_(&endpoint),
+        peer_(peer),
+        inbound_(inbound),
+        layout_(std::move(layout)),
+        destination_(destination) {}
 
   size_t peer() const { return peer_; }
   const wire::PublicationLayout& layout() const { return layout_; }

@@ -1,8 +1,8 @@
-// libFuzzer entry: a hostile stream into the receiving half of a tcp link. Whatever comes, nothing outside the mirrors'
-// regions is written, and what a reader sees is within all bounds. Broken rules end the process.
+// libFuzzer entry: a hostile stream into the receiving half of a tcp link. Whatever comes, nothing outside
+// the mirrors' regions is written, and what a reader sees is within all bounds. Broken rules end the process.
 //
-// Input: [shape][chunks][release] then the stream. Built with clang: -fsanitize=fuzzer,address; without it the tests
-// feed it (native/test/transport/tcp/receiver_fuzz_test.cc).
+// Input: [shape][chunks][release] then the stream. Built with clang: -fsanitize=fuzzer,address; without it
+// the tests feed it (native/test/transport/tcp/receiver_fuzz_test.cc).
 #include "fuzz/tcp_receiver.h"
 
 #include <sys/socket.h>
@@ -21,8 +21,8 @@ namespace weft::fuzz {
 
 const wire::PublicationShape& shape(unsigned which) {
   static const wire::PublicationShape shapes[kShapes] = {
-      {3, 8, 4, true, 16, {4, 1}},      // routed
-      {2, 5, 1, false, 0, {2, 2}},      // inline rows
+      {3, 8, 4, true, 16, {4, 1}},  // routed
+      {2, 5, 1, false, 0, {2, 2}},  // inline rows
       {2, 30, 3, true, 300, {200, 40, 8, 8, 3}},
   };
   return shapes[which % kShapes];
@@ -131,7 +131,8 @@ class Harness {
         const bool news = state != seen_[i][slot];
         seen_[i][slot] = state;
         const uint64_t generation = wire::generation_of(state);
-        if (generation == released_[i][slot]) continue;  // not read any more: the next round may be on its way in
+        if (generation == released_[i][slot])
+          continue;  // not read any more: the next round may be on its way in
         if (generation % s.depth != slot) broken("a generation in a slot that isn't its own");
         if (head.rows > s.max_rows || wire::final_rows_of(state) > head.rows) broken("rows out of bounds");
         if (head.meta_bytes > s.meta_capacity) broken("metadata out of bounds");
@@ -140,7 +141,8 @@ class Harness {
           const wire::RowList& list = t.layout.list_of(base, slot, t.destination);
           if (list.count > head.rows) broken("a list longer than the round");
           for (uint32_t r = 0; r < list.count; ++r)
-            if (list.rows[r] >= head.rows || (r > 0 && list.rows[r] <= list.rows[r - 1])) broken("a bad list");
+            if (list.rows[r] >= head.rows || (r > 0 && list.rows[r] <= list.rows[r - 1]))
+              broken("a bad list");
         }
         const bool complete = wire::final_rows_of(state) == head.rows;
         if (!news || !complete || release_ % 4 == 0) continue;

@@ -11,8 +11,9 @@
 namespace weft {
 
 namespace {
-// Huge pages are for rounds of megabytes: rows are streamed through once, and address translation is a good part of
-// that. Below a megabyte they would only take memory; above this they would take too much of it, and too long, before the first round.
+// Huge pages are for rounds of megabytes: rows are streamed through once, and address translation is a good
+// part of that. Below a megabyte they would only take memory; above this they would take too much of it, and
+// too long, before the first round.
 constexpr size_t kLeastHot = size_t{1} << 20;
 constexpr size_t kMostHot = size_t{128} << 20;
 }  // namespace
@@ -21,12 +22,14 @@ constexpr size_t kMostHot = size_t{128} << 20;
 #define F_SEAL_FUTURE_WRITE 0x0010
 #endif
 
-Expected<std::unique_ptr<Arena>> Arena::create(size_t bytes, uint32_t member, uint64_t epoch, size_t hot_bytes) {
+Expected<std::unique_ptr<Arena>> Arena::create(size_t bytes, uint32_t member, uint64_t epoch,
+                                               size_t hot_bytes) {
   hot_bytes = hot_bytes < kLeastHot || hot_bytes > kMostHot ? 0 : align_up(hot_bytes, kHugePage);
   bytes = align_up(std::max(bytes, hot_bytes), 4096);
   Fd file(memfd_create("tensorweft", MFD_CLOEXEC | MFD_ALLOW_SEALING));
   if (!file) return fail(Code::system, "memfd_create", errno);
-  if (ftruncate(file.get(), static_cast<off_t>(bytes)) != 0) return fail(Code::system, "ftruncate of the arena", errno);
+  if (ftruncate(file.get(), static_cast<off_t>(bytes)) != 0)
+    return fail(Code::system, "ftruncate of the arena", errno);
   auto mapping = Mapping::of_file(file.get(), bytes, true);
   if (!mapping) return std::unexpected(mapping.error());
   // Our own mapping stays writable; after this seal nobody can make another writable one. Kernels before 5.1

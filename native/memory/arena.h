@@ -33,7 +33,8 @@ static_assert(sizeof(ArenaHeader) <= kArenaHeaderBytes);
 class Arena {
  public:
   // The first `hot_bytes` are used in every round.
-  static Expected<std::unique_ptr<Arena>> create(size_t bytes, uint32_t member, uint64_t epoch, size_t hot_bytes = 0);
+  static Expected<std::unique_ptr<Arena>> create(size_t bytes, uint32_t member, uint64_t epoch,
+                                                 size_t hot_bytes = 0);
 
   ArenaHeader& header() const { return *reinterpret_cast<ArenaHeader*>(mapping_->data()); }
   const std::shared_ptr<Mapping>& mapping() const { return mapping_; }

@@ -1,10 +1,12 @@
 // The doorbell: how a writer wakes a reader that sleeps, and costs nothing while it doesn't.
 //
 // SYNC POINT doorbell
-//   reader: parked |= bay (seq_cst); fence; look at the condition again; sleep in poll(2) on the bay's eventfd
-//   writer: store the condition (release); fence (seq_cst); load parked; write the eventfd of each bay that is set
+//   reader: parked |= bay (seq_cst); fence; look at the condition again; sleep in poll(2) on the bay's
+//   eventfd writer: store the condition (release); fence (seq_cst); load parked; write the eventfd of each
+//   bay that is set
 // One of the two loads comes after the other side's store in the single order of the fences, so either the
-// reader sees the condition or the writer sees the reader parked. A late ring is harmless: readers look again.
+// reader sees the condition or the writer sees the reader parked. A late ring is harmless: readers look
+// again.
 #pragma once
 
 #include <array>
@@ -16,8 +18,8 @@
 
 namespace weft {
 
-// A process sleeps in at most two places: its caller's thread and its service thread. Each has an eventfd of its
-// own, so that one can't swallow the other's ring.
+// A process sleeps in at most two places: its caller's thread and its service thread. Each has an eventfd of
+// its own, so that one can't swallow the other's ring.
 enum class Bay : uint32_t { caller = 0, service = 1 };
 constexpr size_t kBays = 2;
 

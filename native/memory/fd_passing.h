@@ -14,12 +14,13 @@ namespace weft {
 
 constexpr size_t kMaxPassedFds = 8;
 
-// Sends `bytes` with `fds` attached on a connected unix socket. `stop` (may be null) ends the wait with `aborted`.
-Expected<void> send_with_fds(int socket, std::span<const std::byte> bytes, std::span<const int> fds, int64_t deadline,
-                             const std::atomic<bool>* stop = nullptr);
+// Sends `bytes` with `fds` attached on a connected unix socket. `stop` (may be null) ends the wait with
+// `aborted`.
+Expected<void> send_with_fds(int socket, std::span<const std::byte> bytes, std::span<const int> fds,
+                             int64_t deadline, const std::atomic<bool>* stop = nullptr);
 
-// Receives exactly `bytes.size()` bytes; descriptors that came along are appended to `fds` (close-on-exec). More of
-// them than kMaxPassedFds are an error.
+// Receives exactly `bytes.size()` bytes; descriptors that came along are appended to `fds` (close-on-exec).
+// More of them than kMaxPassedFds are an error.
 Expected<void> recv_with_fds(int socket, std::span<std::byte> bytes, std::vector<Fd>& fds, int64_t deadline,
                              const std::atomic<bool>* stop = nullptr);
 

@@ -13,11 +13,12 @@ namespace weft {
 
 namespace {
 
-// Maps at an address where huge pages can be mapped as what they are: a mapping of them at any other address is a
-// mapping of small pages.
+// Maps at an address where huge pages can be mapped as what they are: a mapping of them at any other address
+// is a mapping of small pages.
 void* map_aligned(size_t bytes, int protection, int flags, int fd) {
   if (bytes < kHugePage) return mmap(nullptr, bytes, protection, flags, fd, 0);
-  void* reserved = mmap(nullptr, bytes + kHugePage, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  void* reserved =
+      mmap(nullptr, bytes + kHugePage, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (reserved == MAP_FAILED) return MAP_FAILED;
   const auto start = reinterpret_cast<uintptr_t>(reserved);
   const uintptr_t aligned = align_up(start, kHugePage);

@@ -9,23 +9,23 @@ namespace weft {
 
 constexpr size_t kHugePage = 2 * 1024 * 1024;
 
-// A mapped range. Whoever reads or writes the range holds a shared_ptr to it, JavaScript views included, so it
-// outlives the link or the mesh that made it.
+// A mapped range. Whoever reads or writes the range holds a shared_ptr to it, JavaScript views included, so
+// it outlives the link or the mesh that made it.
 class Mapping {
  public:
   ~Mapping();
   Mapping(const Mapping&) = delete;
   Mapping& operator=(const Mapping&) = delete;
 
-  // Backs the first `bytes` with huge pages, which makes them resident. A wish: kernels before 6.1 and hosts without
-  // free huge pages don't grant it, and nothing else changes then.
+  // Backs the first `bytes` with huge pages, which makes them resident. A wish: kernels before 6.1 and hosts
+  // without free huge pages don't grant it, and nothing else changes then.
   void back_with_huge_pages(size_t bytes);
 
   std::byte* data() const { return data_; }
   size_t size() const { return size_; }
 
-  // Maps all of `fd`. A read-only mapping demands that the file can't shrink (F_SEAL_SHRINK): without the seal
-  // its owner could make our reads fault.
+  // Maps all of `fd`. A read-only mapping demands that the file can't shrink (F_SEAL_SHRINK): without the
+  // seal its owner could make our reads fault.
   static Expected<std::shared_ptr<Mapping>> of_file(int fd, size_t bytes, bool writable);
   // Zeroed private memory.
   static Expected<std::shared_ptr<Mapping>> anonymous(size_t bytes);

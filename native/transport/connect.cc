@@ -3,7 +3,8 @@
 //   hello      ->                  the acceptor checks it, then
 //              <-      accept      (or reject, and closes)
 //   ready      ->                  each side makes its link
-// On transports that share memory, descriptors ride with `accept` and `ready`: never to a peer that is not proven.
+// On transports that share memory, descriptors ride with `accept` and `ready`: never to a peer that is not
+// proven.
 #include <poll.h>
 #include <unistd.h>
 
@@ -44,9 +45,7 @@ Code reason_of(const wire::Hello& reject) {
   }
 }
 
-std::span<std::byte> bytes_of(wire::Hello& hello) {
-  return std::as_writable_bytes(std::span(&hello, 1));
-}
+std::span<std::byte> bytes_of(wire::Hello& hello) { return std::as_writable_bytes(std::span(&hello, 1)); }
 
 Error blame(Error error, uint32_t member) {
   error.phase = Phase::connect;
@@ -70,7 +69,8 @@ struct Endpoint::Handshakes {
   }
 };
 
-Expected<std::string> Endpoint::listen(const Transport& transport, const std::string& host, const std::string& key) {
+Expected<std::string> Endpoint::listen(const Transport& transport, const std::string& host,
+                                       const std::string& key) {
   auto listener = transport.listen(host, key);
   if (!listener) return std::unexpected(listener.error());
   adopt(transport, std::move(listener->first));
@@ -93,13 +93,19 @@ wire::Hello Endpoint::hello_to(size_t peer, wire::HelloKind kind) const {
 }
 
 wire::HelloExpectation Endpoint::expect_from(size_t peer, wire::HelloKind kind) const {
-  return {kind,           options_.mesh_id,     options_.epoch,          specs_[peer].member,
-          options_.member, options_.config_hash, specs_[peer].their_proof};
+  return {kind,
+          options_.mesh_id,
+          options_.epoch,
+          specs_[peer].member,
+          options_.member,
+          options_.config_hash,
+          specs_[peer].their_proof};
 }
 
 Expected<void> Endpoint::install(size_t peer, Session session) {
   session.inbound = specs_[peer].inbound;
-  auto link = find_transport(specs_[peer].transport)->link({arena_.get(), &own_bell_, options_.epoch}, std::move(session));
+  auto link = find_transport(specs_[peer].transport)
+                  ->link({arena_.get(), &own_bell_, options_.epoch}, std::move(session));
   if (!link) return std::unexpected(link.error());
   std::lock_guard hold(handshakes_->lock);
   if (handshakes_->done[peer]) return fail(Code::protocol, "connected twice");
@@ -121,14 +127,16 @@ Expected<void> Endpoint::greet(size_t peer, int64_t deadline) {
   const auto* stop = &handshakes_->stop;
   if (auto sent = send_with_fds(socket->get(), bytes_of(hello), {}, deadline, stop); !sent) return sent;
   Session session;
-  if (auto got = recv_with_fds(socket->get(), bytes_of(session.hello), session.fds, deadline, stop); !got) return got;
+  if (auto got = recv_with_fds(socket->get(), bytes_of(session.hello), session.fds, deadline, stop); !got)
+    return got;
   if (validate_shape(session.hello) == Code::ok && session.hello.kind == wire::HelloKind::reject)
     return fail(reason_of(session.hello), "the peer refused the handshake");
   if (const Code code = validate(session.hello, expect_from(peer, wire::HelloKind::accept)); code != Code::ok)
     return fail(code, "the peer's answer to the handshake is not valid");
   hello = hello_to(peer, wire::HelloKind::ready);
   const Local local{arena_.get(), &own_bell_, options_.epoch};
-  if (auto sent = send_with_fds(socket->get(), bytes_of(hello), transport.descriptors(local), deadline, stop); !sent)
+  if (auto sent = send_with_fds(socket->get(), bytes_of(hello), transport.descriptors(local), deadline, stop);
+      !sent)
     return sent;
   session.socket = std::move(*socket);
   return install(peer, std::move(session));
@@ -141,7 +149,8 @@ void Endpoint::answer(Fd socket, const Transport& transport, int64_t deadline) {
   if (!recv_with_fds(socket.get(), bytes_of(session.hello), session.fds, deadline, stop)) return;
   if (validate_shape(session.hello) != Code::ok) return;
   const auto spec = std::find_if(specs_.begin(), specs_.end(), [&](const PeerSpec& candidate) {
-    return !candidate.dial && candidate.member == session.hello.from && candidate.transport == transport.name();
+    return !candidate.dial && candidate.member == session.hello.from &&
+           candidate.transport == transport.name();
   });
   Code code = Code::auth;
   size_t peer = 0;
@@ -159,7 +168,8 @@ void Endpoint::answer(Fd socket, const Transport& transport, int64_t deadline) {
     (void)send_with_fds(socket.get(), bytes_of(reject), {}, deadline, stop);
     // Only a peer that proved itself may make our connect() fail; a stranger is merely turned away.
     if (code == Code::config_mismatch)
-      handshakes_->failed(blame({code, {}, {}, 0, "the peer was set up with another configuration"}, spec->member));
+      handshakes_->failed(
+          blame({code, {}, {}, 0, "the peer was set up with another configuration"}, spec->member));
     return;
   }
   wire::Hello hello = hello_to(peer, wire::HelloKind::accept);
@@ -215,7 +225,8 @@ Expected<void> Endpoint::accept_all(int64_t deadline, const std::atomic<bool>* c
   }
 }
 
-Expected<void> Endpoint::connect(std::vector<PeerSpec> peers, int64_t deadline, const std::atomic<bool>* cancelled) {
+Expected<void> Endpoint::connect(std::vector<PeerSpec> peers, int64_t deadline,
+                                 const std::atomic<bool>* cancelled) {
   std::lock_guard connecting(connect_lock_);
   specs_ = std::move(peers);
   links_.resize(specs_.size());

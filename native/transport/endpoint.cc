@@ -55,12 +55,13 @@ void Endpoint::nudge() {
   // SYNC POINT nudge: we change what the service thread looks at, fence, load service_sleeps_; it stores
   // service_sleeps_, fences, looks once more, sleeps.
   std::atomic_thread_fence(std::memory_order_seq_cst);
-  if (service_sleeps_.load(std::memory_order_relaxed)) own_bell_.wake(1u << static_cast<uint32_t>(Bay::service));
+  if (service_sleeps_.load(std::memory_order_relaxed))
+    own_bell_.wake(1u << static_cast<uint32_t>(Bay::service));
 }
 
 void Endpoint::keep_sending() {
-  // SYNC POINT ticking: we store `sending`, fence, load `ticking_`; the service thread stores `ticking_` = false,
-  // fences, loads `sending` before it sleeps for longer than a tick.
+  // SYNC POINT ticking: we store `sending`, fence, load `ticking_`; the service thread stores `ticking_` =
+  // false, fences, loads `sending` before it sleeps for longer than a tick.
   std::atomic_thread_fence(std::memory_order_seq_cst);
   if (!ticking_.load(std::memory_order_relaxed)) nudge();
 }
@@ -72,7 +73,8 @@ void Endpoint::close() {
     nudge();
     service_.join();
   }
-  // SYNC POINT closing: we have stored `closed_`; submit() and wait() say that they are at it before they load it.
+  // SYNC POINT closing: we have stored `closed_`; submit() and wait() say that they are at it before they
+  // load it.
   while (submitted_.load() > 0) {
     for (size_t i = 0; i < kMaxOperations; ++i) end(i, Code::closed);
     sched_yield();

@@ -1,5 +1,5 @@
-// A process's presence in a mesh: its arena, its doorbell, its links to peers, and one service thread that notices
-// deaths, moves bytes while nobody waits, and finishes the waits of asynchronous callers.
+// A process's presence in a mesh: its arena, its doorbell, its links to peers, and one service thread that
+// notices deaths, moves bytes while nobody waits, and finishes the waits of asynchronous callers.
 #pragma once
 
 #include <poll.h>
@@ -32,9 +32,9 @@ struct EndpointOptions {
 
 struct PeerSpec {
   uint32_t member = 0;
-  std::string transport;     // by name
-  std::string address;       // when we dial
-  bool dial = false;         // otherwise the peer dials us
+  std::string transport;  // by name
+  std::string address;    // when we dial
+  bool dial = false;      // otherwise the peer dials us
   wire::Bytes32 our_proof{};
   wire::Bytes32 their_proof{};
   std::vector<Inbound> inbound;
@@ -50,10 +50,13 @@ class Endpoint {
 
   // Starts to listen; returns the address for peers.
   Expected<std::string> listen(const Transport& transport, const std::string& host, const std::string& key);
-  // The same with a socket that listens already: addresses are announced before an endpoint knows its member id.
-  void adopt(const Transport& transport, Fd listener) { listeners_.emplace_back(&transport, std::move(listener)); }
-  // Shakes hands with every peer, or fails naming the first that did not answer in time. Afterwards nobody else can
-  // connect any more. link(i) belongs to peers[i].
+  // The same with a socket that listens already: addresses are announced before an endpoint knows its member
+  // id.
+  void adopt(const Transport& transport, Fd listener) {
+    listeners_.emplace_back(&transport, std::move(listener));
+  }
+  // Shakes hands with every peer, or fails naming the first that did not answer in time. Afterwards nobody
+  // else can connect any more. link(i) belongs to peers[i].
   Expected<void> connect(std::vector<PeerSpec> peers, int64_t deadline, const std::atomic<bool>* cancelled);
 
   size_t peers() const { return links_.size(); }
@@ -68,8 +71,8 @@ class Endpoint {
   // A peer broke the protocol.
   void condemn(size_t peer);
 
-  // Blocks the calling thread until the operation ends, its deadline passes or `cancel_flag` (of the caller's, may
-  // be null) becomes non-zero. One caller at a time.
+  // Blocks the calling thread until the operation ends, its deadline passes or `cancel_flag` (of the
+  // caller's, may be null) becomes non-zero. One caller at a time.
   Code wait(Operation& operation, const std::atomic<int32_t>* cancel_flag = nullptr);
   // Leaves the operation to the service thread, which calls on_end. False: too many are under way, or closed.
   bool submit(Operation& operation);
@@ -79,8 +82,8 @@ class Endpoint {
   // After Link::publish() left bytes behind that no waiter will move.
   void keep_sending();
 
-  // Ends every wait with `closed`, says goodbye to every peer, closes every connection. Idempotent; from any thread
-  // but the service thread (not from on_end).
+  // Ends every wait with `closed`, says goodbye to every peer, closes every connection. Idempotent; from any
+  // thread but the service thread (not from on_end).
   void close();
   bool closed() const { return closed_.load(std::memory_order_acquire); }
 
@@ -89,7 +92,7 @@ class Endpoint {
 
   explicit Endpoint(const EndpointOptions& options) : options_(options) {}
 
-  Expected<void> greet(size_t peer, int64_t deadline);   // as the one who dials
+  Expected<void> greet(size_t peer, int64_t deadline);                   // as the one who dials
   void answer(Fd socket, const Transport& transport, int64_t deadline);  // as the one who is dialled
   wire::Hello hello_to(size_t peer, wire::HelloKind kind) const;
   wire::HelloExpectation expect_from(size_t peer, wire::HelloKind kind) const;
@@ -100,8 +103,9 @@ class Endpoint {
   bool serve_operations();
   void serve();
   void end(size_t i, Code code);
-  // Sleeps until the bay's doorbell rings, a descriptor is ready or `until` passes. Only between Asleep's two ends,
-  // and after the condition was looked at once more. `data_links`: watch the links that need progress() too.
+  // Sleeps until the bay's doorbell rings, a descriptor is ready or `until` passes. Only between Asleep's two
+  // ends, and after the condition was looked at once more. `data_links`: watch the links that need progress()
+  // too.
   void sleep(Bay bay, int64_t until, bool data_links);
 
   // SYNC POINT doorbell, the reader's half: from here on writers ring (when `wants_data`).
@@ -139,7 +143,7 @@ class Endpoint {
   std::atomic<bool> caller_sleeps_{false};  // has begun to sleep in it and watches the data links itself,
   std::atomic<bool> caller_waited_{false};  // or was under way since the service thread last looked
   std::atomic<bool> service_sleeps_{false};
-  std::atomic<bool> ticking_{false};        // the service thread will look again within a tick
+  std::atomic<bool> ticking_{false};  // the service thread will look again within a tick
   std::atomic<bool> closed_{false};
   std::thread service_;
 };

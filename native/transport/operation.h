@@ -8,8 +8,9 @@
 
 namespace weft {
 
-// Something that a process waits for: `step()` does what can be done now and says whether that was all. One thread
-// at a time steps an operation: the caller's in a blocking wait, the service thread after Endpoint::submit().
+// Something that a process waits for: `step()` does what can be done now and says whether that was all. One
+// thread at a time steps an operation: the caller's in a blocking wait, the service thread after
+// Endpoint::submit().
 class Operation {
  public:
   virtual ~Operation() = default;

@@ -8,23 +8,26 @@
 namespace weft {
 
 namespace {
-// While a caller's thread waits every now and then, it moves the data itself; the service thread then looks in only
-// this often, so that the two don't fight over every arrival. After a whole tick without a wait it watches again.
+// While a caller's thread waits every now and then, it moves the data itself; the service thread then looks
+// in only this often, so that the two don't fight over every arrival. After a whole tick without a wait it
+// watches again.
 constexpr int64_t kTickNs = 1'000'000;
 }  // namespace
 
 bool Endpoint::submit(Operation& operation) {
-  submitted_.fetch_add(1, std::memory_order_seq_cst);
+  // One for the operation, one for ourselves: close() waits for both, and takes the doorbell away then.
+  submitted_.fetch_add(2, std::memory_order_seq_cst);
   for (auto& place : operations_) {
     if (closed_.load()) break;  // SYNC POINT closing
     if (place.load(std::memory_order_relaxed) != nullptr) continue;
     Operation* empty = nullptr;
     if (place.compare_exchange_strong(empty, &operation, std::memory_order_release)) {
       nudge();
+      submitted_.fetch_sub(1, std::memory_order_release);
       return true;
     }
   }
-  submitted_.fetch_sub(1, std::memory_order_relaxed);
+  submitted_.fetch_sub(2, std::memory_order_release);
   return false;
 }
 
@@ -67,7 +70,8 @@ void Endpoint::serve() {
   while (!closed()) {
     const bool busy = submitted_.load(std::memory_order_acquire) > 0;
     if (busy) {
-      if (const int64_t now = now_ns(); now - looked_ns > kTickNs) {  // a polling thread sleeps on no descriptor
+      if (const int64_t now = now_ns();
+          now - looked_ns > kTickNs) {  // a polling thread sleeps on no descriptor
         looked_ns = now;
         look_for_deaths();
       }
@@ -84,14 +88,14 @@ void Endpoint::serve() {
 
     service_sleeps_.store(true, std::memory_order_relaxed);
     {
-      // Peers need to ring only for who waits for their data; that it costs them a system call is why an idle service
-      // thread does not count. The fence in here also serves the sync points nudge and ticking: all that decides how
-      // we sleep is loaded after it.
+      // Peers need to ring only for who waits for their data; that it costs them a system call is why an idle
+      // service thread does not count. The fence in here also serves the sync points nudge and ticking: all
+      // that decides how we sleep is loaded after it.
       Asleep asleep(arena_->header().parked, Bay::service, busy);
       const bool callers_turn = !busy && (caller_waits_.load() || caller_waited_.exchange(false));
       const bool tick = has_data_links_ && callers_turn && !caller_sleeps_.load();
-      const bool sleepy = !(has_data_links_ && !callers_turn && progress()) && !serve_operations() && !closed() &&
-                          (busy || submitted_.load(std::memory_order_relaxed) == 0);
+      const bool sleepy = !(has_data_links_ && !callers_turn && progress()) && !serve_operations() &&
+                          !closed() && (busy || submitted_.load(std::memory_order_relaxed) == 0);
       if (sleepy) {
         ticking_.store(tick, std::memory_order_relaxed);
         int64_t until = tick ? now_ns() + kTickNs : kNever;

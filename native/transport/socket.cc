@@ -19,7 +19,8 @@ constexpr int64_t kRetryNs = 5'000'000;
 // The outcome of a non-blocking connect; 0 or an errno.
 int connect_result(int socket, int64_t deadline) {
   pollfd p{socket, POLLOUT, 0};
-  const int64_t left_ms = deadline == kNever ? 60'000 : std::max<int64_t>(0, (deadline - now_ns()) / 1'000'000);
+  const int64_t left_ms =
+      deadline == kNever ? 60'000 : std::max<int64_t>(0, (deadline - now_ns()) / 1'000'000);
   if (poll(&p, 1, static_cast<int>(std::min<int64_t>(left_ms + 1, 60'000))) <= 0) return ETIMEDOUT;
   int error = 0;
   socklen_t size = sizeof error;
@@ -28,7 +29,8 @@ int connect_result(int socket, int64_t deadline) {
 }
 
 bool not_there_yet(int error) {
-  return error == ECONNREFUSED || error == ENOENT || error == EAGAIN || error == EHOSTUNREACH || error == ENETUNREACH;
+  return error == ECONNREFUSED || error == ENOENT || error == EAGAIN || error == EHOSTUNREACH ||
+         error == ENETUNREACH;
 }
 
 }  // namespace
@@ -48,7 +50,8 @@ Expected<Fd> dial_until(const sockaddr* address, socklen_t size, int64_t deadlin
     int error = connect(socket.get(), address, size) == 0 ? 0 : errno;
     if (error == EINPROGRESS) error = connect_result(socket.get(), deadline);
     if (error == 0) return socket;
-    if (!not_there_yet(error)) return fail(error == ETIMEDOUT ? Code::deadline : Code::unavailable, "connect", error);
+    if (!not_there_yet(error))
+      return fail(error == ETIMEDOUT ? Code::deadline : Code::unavailable, "connect", error);
     if (now_ns() + kRetryNs >= deadline) return fail(Code::deadline, "nothing listens there", error);
     usleep(kRetryNs / 1000);
   }

@@ -18,7 +18,8 @@
 
 namespace weft {
 
-// A publication of the peer that we read: where it lies in the peer's arena, and which destination of it we are.
+// A publication of the peer that we read: where it lies in the peer's arena, and which destination of it we
+// are.
 struct Inbound {
   uint16_t publication;
   uint16_t destination;
@@ -39,8 +40,8 @@ struct Outgoing {
 
 enum class LinkState : uint8_t { up, closed, lost, broken };  // broken: the peer broke the protocol
 
-// The connection to one peer. publish() and release() are for the thread that owns the exchange; progress() may be
-// called by any thread: a link that needs progress locks its own halves.
+// The connection to one peer. publish() and release() are for the thread that owns the exchange; progress()
+// may be called by any thread: a link that needs progress locks its own halves.
 class Link {
  public:
   virtual ~Link() = default;
@@ -60,7 +61,8 @@ class Link {
   virtual bool progress() = 0;  // true: something moved
   // For poll(2): readable when there is something to do, e.g. the peer's death to notice. -1: none.
   virtual int fd() const = 0;
-  // Says goodbye (so that the peer sees `closed`, not `lost`) and stops all access to the peer's and our memory.
+  // Says goodbye (so that the peer sees `closed`, not `lost`) and stops all access to the peer's and our
+  // memory.
   virtual void close() = 0;
 
   // The peer wrote nonsense: it is not listened to any more, and is told by the end of the connection.
@@ -96,8 +98,8 @@ struct Local {
 // What the handshake brought.
 struct Session {
   Fd socket;
-  wire::Hello hello;       // the peer's
-  std::vector<Fd> fds;     // the peer's, as sent by its descriptors()
+  wire::Hello hello;    // the peer's
+  std::vector<Fd> fds;  // the peer's, as sent by its descriptors()
   std::vector<Inbound> inbound;
 };
 
@@ -109,7 +111,8 @@ class Transport {
   virtual std::string unavailable() const = 0;
   virtual bool shares_memory() const = 0;
   // Listens, and says under which address peers can dial. `host` matters to network transports only.
-  virtual Expected<std::pair<Fd, std::string>> listen(const std::string& host, const std::string& key) const = 0;
+  virtual Expected<std::pair<Fd, std::string>> listen(const std::string& host,
+                                                      const std::string& key) const = 0;
   virtual Expected<Fd> dial(const std::string& address, int64_t deadline) const = 0;
   // Checks who is at the other end, as far as the kernel can tell.
   virtual Expected<void> check_peer(int socket) const = 0;

@@ -9,12 +9,13 @@ namespace weft {
 
 namespace {
 
-// A caller's cancel flag lies in memory that no doorbell knows of; while one is given, sleep is cut this short.
+// A caller's cancel flag lies in memory that no doorbell knows of; while one is given, sleep is cut this
+// short.
 constexpr int64_t kCancelPollNs = 5'000'000;
 // Spinning turns between two looks at deadline and cancellation.
 constexpr uint32_t kTurnsPerLook = 256;
-// The first turns don't pause: a pause lasts as long as a cache line takes from core to core, and what comes at all
-// soon comes within these.
+// The first turns don't pause: a pause lasts as long as a cache line takes from core to core, and what comes
+// at all soon comes within these.
 constexpr uint32_t kEagerTurns = 256;
 
 Code interrupted(const Operation& operation, const std::atomic<int32_t>* cancel_flag) {

@@ -21,13 +21,15 @@ Code validate(const Frame& frame, const FrameExpectation& expected) {
   if (frame.epoch != expected.epoch) return Code::protocol;
   if (frame.kind == FrameKind::goodbye) return frame.body_bytes == 0 ? Code::ok : Code::protocol;
   if (frame.kind != FrameKind::rows) return Code::protocol;
-  if (frame.publication != expected.publication || frame.destination != expected.destination) return Code::protocol;
+  if (frame.publication != expected.publication || frame.destination != expected.destination)
+    return Code::protocol;
 
   const PublicationShape& shape = expected.layout->shape();
   const bool routed = (frame.flags & kRoutedFrame) != 0;
   if ((frame.flags & ~(kBegin | kRoutedFrame)) != 0 || (routed && !shape.lists)) return Code::protocol;
   if (frame.generation == 0 || frame.generation > kMaxGeneration) return Code::protocol;
-  if (frame.rows > shape.max_rows || frame.taken > frame.rows || frame.final_rows > frame.rows) return Code::protocol;
+  if (frame.rows > shape.max_rows || frame.taken > frame.rows || frame.final_rows > frame.rows)
+    return Code::protocol;
   if (!routed && frame.taken != frame.rows) return Code::protocol;
   if (frame.first > frame.taken || frame.count > frame.taken - frame.first) return Code::protocol;
   // Rows that a frame carries are final; a complete round has carried all that is taken.

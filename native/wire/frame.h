@@ -18,8 +18,8 @@ enum class FrameKind : uint8_t {
   goodbye = 2,  // the sender closes on purpose; nothing follows
 };
 
-// A round's first frame carries what the slot head, the metadata and the destination's list say; later frames of a
-// streamed round carry rows only.
+// A round's first frame carries what the slot head, the metadata and the destination's list say; later frames
+// of a streamed round carry rows only.
 enum FrameFlags : uint16_t { kBegin = 1, kRoutedFrame = 2 };
 
 struct Frame {
@@ -44,8 +44,10 @@ struct Frame {
   uint32_t crc = 0;  // CRC-32C of the bytes before it
 };
 static_assert(sizeof(Frame) == 64 && std::is_trivially_copyable_v<Frame>);
-static_assert(offsetof(Frame, generation) == 8 && offsetof(Frame, epoch) == 16 && offsetof(Frame, rows) == 24);
-static_assert(offsetof(Frame, meta_bytes) == 48 && offsetof(Frame, body_bytes) == 52 && offsetof(Frame, crc) == 60);
+static_assert(offsetof(Frame, generation) == 8 && offsetof(Frame, epoch) == 16 &&
+              offsetof(Frame, rows) == 24);
+static_assert(offsetof(Frame, meta_bytes) == 48 && offsetof(Frame, body_bytes) == 52 &&
+              offsetof(Frame, crc) == 60);
 
 void seal(Frame& frame);
 
@@ -57,8 +59,9 @@ struct FrameExpectation {
   const PublicationLayout* layout;
 };
 
-// The gate: nothing of a frame is acted upon before this says ok. Checks magic, version, checksum, epoch, that the
-// stream is the right one, every bound against the agreed layout, and that body_bytes is what the fields imply.
+// The gate: nothing of a frame is acted upon before this says ok. Checks magic, version, checksum, epoch,
+// that the stream is the right one, every bound against the agreed layout, and that body_bytes is what the
+// fields imply.
 Code validate(const Frame& frame, const FrameExpectation& expected);
 
 // The body's size that a rows frame with these fields must have.

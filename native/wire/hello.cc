@@ -26,7 +26,8 @@ Code validate(const Hello& hello, const HelloExpectation& expected) {
   if (const Code shape = validate_shape(hello); shape != Code::ok) return shape;
   if (hello.kind != expected.kind) return Code::protocol;
   if (hello.from != expected.from || hello.to != expected.to) return Code::protocol;
-  if (hello.mesh_id != expected.mesh_id || !equal_in_constant_time(hello.proof, expected.proof)) return Code::auth;
+  if (hello.mesh_id != expected.mesh_id || !equal_in_constant_time(hello.proof, expected.proof))
+    return Code::auth;
   // Only who is admitted may learn whether epoch and configuration agree.
   if (hello.epoch != expected.epoch) return Code::protocol;
   if (hello.config_hash != expected.config_hash) return Code::config_mismatch;

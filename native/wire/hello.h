@@ -43,7 +43,8 @@ struct Hello {
 };
 static_assert(sizeof(Hello) == 128 && std::is_trivially_copyable_v<Hello>);
 static_assert(offsetof(Hello, mesh_id) == 8 && offsetof(Hello, epoch) == 24 && offsetof(Hello, from) == 32);
-static_assert(offsetof(Hello, config_hash) == 40 && offsetof(Hello, proof) == 72 && offsetof(Hello, crc) == 116);
+static_assert(offsetof(Hello, config_hash) == 40 && offsetof(Hello, proof) == 72 &&
+              offsetof(Hello, crc) == 116);
 
 void seal(Hello& hello);
 

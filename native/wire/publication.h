@@ -1,9 +1,9 @@
-// The shared-memory layout of a publication: `depth` slots, each with a head that carries the state word, the user's
-// metadata, one row list per destination, and one array per column. docs/protocol.md "Publication".
+// The shared-memory layout of a publication: `depth` slots, each with a head that carries the state word, the
+// user's metadata, one row list per destination, and one array per column. docs/protocol.md "Publication".
 //
-// The same layout is used for a mirror: the copy of a peer's publication that a transport without shared memory
-// keeps up to date in the reader's own process. Readers can't tell the two apart, except that a mirror holds the
-// taken rows packed.
+// The same layout is used for a mirror: the copy of a peer's publication that a transport without shared
+// memory keeps up to date in the reader's own process. Readers can't tell the two apart, except that a mirror
+// holds the taken rows packed.
 #pragma once
 
 #include <atomic>
@@ -15,8 +15,8 @@
 
 namespace weft::wire {
 
-// The state word: generation << 20 | final rows. It only grows, so "generation g has at least r final rows" is the
-// single comparison state >= state_word(g, r). Zero means that nothing was ever published in the slot.
+// The state word: generation << 20 | final rows. It only grows, so "generation g has at least r final rows"
+// is the single comparison state >= state_word(g, r). Zero means that nothing was ever published in the slot.
 constexpr unsigned kRowBits = 20;
 constexpr uint32_t kMaxRows = (1u << kRowBits) - 1;
 constexpr uint64_t kMaxGeneration = (uint64_t{1} << (64 - kRowBits)) - 1;
@@ -27,8 +27,8 @@ constexpr uint32_t final_rows_of(uint64_t state) { return static_cast<uint32_t>(
 
 enum SlotFlags : uint16_t { kRouted = 1 };  // destinations take the rows of their list, not all
 
-// Rows so small that a whole slot of them fits here live in the head: they arrive with the state word, in one cache
-// line transfer.
+// Rows so small that a whole slot of them fits here live in the head: they arrive with the state word, in one
+// cache line transfer.
 constexpr size_t kInlineBytes = 40;
 
 // SYNC POINT publish
@@ -46,7 +46,8 @@ struct SlotHead {
   std::byte reserved1[64];
 };
 static_assert(sizeof(SlotHead) == kNoSharing);
-static_assert(offsetof(SlotHead, rows) == 8 && offsetof(SlotHead, tag) == 12 && offsetof(SlotHead, meta_bytes) == 16);
+static_assert(offsetof(SlotHead, rows) == 8 && offsetof(SlotHead, tag) == 12 &&
+              offsetof(SlotHead, meta_bytes) == 16);
 static_assert(offsetof(SlotHead, flags) == 18 && offsetof(SlotHead, inline_rows) == 24);
 
 // A destination's row list: how many rows it takes, then their numbers, ascending.
@@ -74,7 +75,8 @@ class PublicationLayout {
   const PublicationShape& shape() const { return shape_; }
   size_t bytes() const { return bytes_; }
   size_t row_bytes() const { return row_bytes_; }
-  // generation % depth; a division costs as much as the rest of a look at a slot, so powers of two do without.
+  // generation % depth; a division costs as much as the rest of a look at a slot, so powers of two do
+  // without.
   uint32_t slot_of(uint64_t generation) const {
     return static_cast<uint32_t>(mask_ != 0 ? generation & mask_ : generation % shape_.depth);
   }
@@ -86,10 +88,13 @@ class PublicationLayout {
     return body(slot) + lists_at_ + size_t{destination} * list_stride_;
   }
   size_t column(uint32_t slot, uint32_t column) const {
-    return inline_ ? head(slot) + offsetof(SlotHead, inline_rows) + columns_at_[column] : body(slot) + columns_at_[column];
+    return inline_ ? head(slot) + offsetof(SlotHead, inline_rows) + columns_at_[column]
+                   : body(slot) + columns_at_[column];
   }
 
-  SlotHead& head_of(std::byte* base, uint32_t slot) const { return *reinterpret_cast<SlotHead*>(base + head(slot)); }
+  SlotHead& head_of(std::byte* base, uint32_t slot) const {
+    return *reinterpret_cast<SlotHead*>(base + head(slot));
+  }
   const SlotHead& head_of(const std::byte* base, uint32_t slot) const {
     return *reinterpret_cast<const SlotHead*>(base + head(slot));
   }

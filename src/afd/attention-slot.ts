@@ -135,11 +135,14 @@ export class AttentionSlot {
     if (rows > this.#published) this.#publish(rows);
   }
 
-  /** Gives an unpublished slot back; it must be the latest that was claimed. A published one: see its round. */
+  /**
+   * Gives the slot back. When it is the one claimed last and not published, it is as if it had not been claimed; one
+   * claimed before that goes out as a round without rows, because rounds have no gaps. A published one: see its round.
+   */
   abandon(): void {
+    if (this.#ended) throw this.#wrongState('abandon', 'once, before dispatch()');
     if (this.#round !== undefined) this.#round.abandon();
-    else if (this.#ended || this.#side.native.abandon(this.generation) !== Code.ok)
-      throw this.#wrongState('abandon', 'once, and on the slot claimed last or on a published one');
+    else this.#side.native.abandon(this.generation);
     this.#ended = true;
   }
 

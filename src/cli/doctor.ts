@@ -23,7 +23,7 @@ export function registerDoctor(program: Command): void {
       }
       const counts = countsOf(findings);
       if (json) printJson({ ...counts, findings });
-      else console.log(`\n${counts.ok} ok, ${counts.warn} warnings, ${counts.fail} failed`);
+      else console.log(`\n${counts.ok} ok, ${counts.warn} to improve, ${counts.fail} failed`);
       if (counts.fail > 0) process.exitCode = 1;
     });
 }

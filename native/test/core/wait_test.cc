@@ -47,7 +47,8 @@ TEST(Patience, DoesNotSpinWithMorePollersThanCores) {
 }
 
 TEST(Patience, FixedModesNeverChange) {
-  Patience spin(policy(WaitMode::spin), 1), yield(policy(WaitMode::yield), 1), park(policy(WaitMode::park), 1);
+  Patience spin(policy(WaitMode::spin), 1), yield(policy(WaitMode::yield), 1),
+      park(policy(WaitMode::park), 1);
   EXPECT_EQ(course(spin, 10'000'000), std::vector{Idle::spin});
   EXPECT_EQ(course(yield, 10'000'000), std::vector{Idle::yield});
   EXPECT_EQ(park.next(), Idle::park);

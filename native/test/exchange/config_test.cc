@@ -19,7 +19,8 @@ Code after(const std::function<void(ExchangeConfig&)>& change) {
 }
 
 TEST(ExchangeConfig, AllKindsOfTheTestsAreFine) {
-  for (const Kind& kind : kKinds) EXPECT_EQ(config_of(kind, {3, 4}, 129, 7, 2).check().code, Code::ok) << kind.name;
+  for (const Kind& kind : kKinds)
+    EXPECT_EQ(config_of(kind, {3, 4}, 129, 7, 2).check().code, Code::ok) << kind.name;
 }
 
 TEST(ExchangeConfig, EveryBoundIsChecked) {
@@ -48,7 +49,8 @@ TEST(ExchangeConfig, ExpertsArePlacedOnRanksThatExist) {
   const auto without_experts = [](C& c) { c.experts = c.top_k = 0, c.placement.clear(); };
   EXPECT_EQ(after(without_experts), Code::invalid_argument) << "routed";
   EXPECT_EQ(after([&](C& c) { without_experts(c), c.routed = false; }), Code::invalid_argument) << "weighted";
-  EXPECT_EQ(after([&](C& c) { without_experts(c), c.routed = false, c.combine = CombineKind::sum; }), Code::ok);
+  EXPECT_EQ(after([&](C& c) { without_experts(c), c.routed = false, c.combine = CombineKind::sum; }),
+            Code::ok);
 }
 
 TEST(ExchangeConfig, RowsOfBytesAreNotSummed) {
@@ -84,7 +86,9 @@ TEST(ExchangeConfig, ColumnsComeInAFixedOrder) {
 }
 
 TEST(ExchangeConfig, RepliesHaveARowForEachTokenOrSelection) {
-  const auto reply = [](uint32_t kind) { return reply_layout(config_of(kKinds[kind], {2, 3}, 10, 8, 2)).shape(); };
+  const auto reply = [](uint32_t kind) {
+    return reply_layout(config_of(kKinds[kind], {2, 3}, 10, 8, 2)).shape();
+  };
   EXPECT_EQ(reply(0).max_rows, 8u);
   EXPECT_EQ(reply(0).column_bytes, std::vector<uint32_t>{20});
   EXPECT_EQ(reply(3).max_rows, 8u * 4);

@@ -1,5 +1,5 @@
-// Processes that die, stop or leave, wherever they are in a round: who has to do with them learns it at once, the other
-// pairs carry on, and nothing is left behind.
+// Processes that die, stop or leave, wherever they are in a round: who has to do with them learns it at once,
+// the other pairs carry on, and nothing is left behind.
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/wait.h>
@@ -49,7 +49,8 @@ TEST_P(Failure, AKilledPeerIsNoticedAtOnceAndTheOtherPairsCarryOn) {
   for (const uint32_t m : other_side(victim)) {
     const Entry& entry = cluster.board().members[m];
     // One may have met its own deadline before, while the victim just stood there.
-    ASSERT_TRUE(until([&] { return entry.code == static_cast<uint32_t>(Code::peer_lost); })) << "member " << m;
+    ASSERT_TRUE(until([&] { return entry.code == static_cast<uint32_t>(Code::peer_lost); }))
+        << "member " << m;
     EXPECT_EQ(entry.blamed, static_cast<int32_t>(victim));
     EXPECT_LT(entry.noticed_ns - killed, kAtOnceNs) << "member " << m;
   }
@@ -66,14 +67,16 @@ TEST_P(Failure, APeerThatClosesIsNoticedAtOnceAndTheOtherPairsCarryOn) {
   for (const uint32_t m : other_side(victim)) {
     const Entry& entry = cluster.board().members[m];
     if (Cluster::is_attention(m)) {
-      ASSERT_TRUE(until([&] { return entry.code == static_cast<uint32_t>(Code::peer_closed); })) << "member " << m;
+      ASSERT_TRUE(until([&] { return entry.code == static_cast<uint32_t>(Code::peer_closed); }))
+          << "member " << m;
       EXPECT_EQ(entry.blamed, static_cast<int32_t>(victim));
       EXPECT_LT(entry.noticed_ns - closed, kAtOnceNs);
     }
   }
   EXPECT_TRUE(cluster.goes_on(victim, kMoreRounds));
   for (const uint32_t m : other_side(victim))
-    EXPECT_EQ(Cluster::is_attention(m) || cluster.board().members[m].code == 0, true) << "an error for who collects";
+    EXPECT_EQ(Cluster::is_attention(m) || cluster.board().members[m].code == 0, true)
+        << "an error for who collects";
   EXPECT_EQ(cluster.child(victim).wait(), 0) << "it left nothing behind";
   EXPECT_TRUE(cluster.stop(victim));
 }
@@ -86,7 +89,8 @@ TEST_P(Failure, AStoppedPeerMeetsDeadlinesAndItsRoundsEndWhenItGoesOn) {
   if (!Cluster::is_attention(victim)) {
     for (const uint32_t m : other_side(victim)) {
       const Entry& entry = cluster.board().members[m];
-      ASSERT_TRUE(until([&] { return entry.noticed_ns != 0; })) << "member " << m << " waits without a deadline";
+      ASSERT_TRUE(until([&] { return entry.noticed_ns != 0; }))
+          << "member " << m << " waits without a deadline";
       EXPECT_EQ(entry.code, static_cast<uint32_t>(Code::deadline));
     }
   } else {
@@ -100,16 +104,18 @@ TEST_P(Failure, AStoppedPeerMeetsDeadlinesAndItsRoundsEndWhenItGoesOn) {
   EXPECT_TRUE(cluster.stop(kNobody));
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Transports, Failure,
-    testing::Values(Case{"shm", 0, Place::idle}, Case{"shm", 0, Place::after_dispatch}, Case{"shm", 1, Place::in_stream},
-                    Case{"shm", 2, Place::idle}, Case{"shm", 3, Place::in_reply}, Case{"tcp", 0, Place::idle},
-                    Case{"tcp", 0, Place::after_dispatch}, Case{"tcp", 1, Place::in_stream},
-                    Case{"tcp", 2, Place::idle}, Case{"tcp", 3, Place::in_reply}),
-    [](const auto& info) {
-      return std::string(info.param.transport) + (Cluster::is_attention(info.param.victim) ? "_Attention" : "_Ffn") +
-             name_of(info.param.place);
-    });
+INSTANTIATE_TEST_SUITE_P(Transports, Failure,
+                         testing::Values(Case{"shm", 0, Place::idle}, Case{"shm", 0, Place::after_dispatch},
+                                         Case{"shm", 1, Place::in_stream}, Case{"shm", 2, Place::idle},
+                                         Case{"shm", 3, Place::in_reply}, Case{"tcp", 0, Place::idle},
+                                         Case{"tcp", 0, Place::after_dispatch},
+                                         Case{"tcp", 1, Place::in_stream}, Case{"tcp", 2, Place::idle},
+                                         Case{"tcp", 3, Place::in_reply}),
+                         [](const auto& info) {
+                           return std::string(info.param.transport) +
+                                  (Cluster::is_attention(info.param.victim) ? "_Attention" : "_Ffn") +
+                                  name_of(info.param.place);
+                         });
 
 }  // namespace
 }  // namespace weft::test

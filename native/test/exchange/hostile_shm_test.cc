@@ -1,5 +1,5 @@
-// A peer that writes nonsense into its own arena: the reader gets a protocol error that names it, nothing else comes to
-// harm, and the other ranks go on.
+// A peer that writes nonsense into its own arena: the reader gets a protocol error that names it, nothing
+// else comes to harm, and the other ranks go on.
 #include <gtest/gtest.h>
 
 #include <functional>
@@ -24,8 +24,10 @@ class HostileShm : public testing::Test {
   }
   wire::SlotHead& head(uint32_t a, uint64_t g) { return layout.head_of(base(a), layout.slot_of(g)); }
   wire::RowList& list(uint32_t a, uint64_t g) { return layout.list_of(base(a), layout.slot_of(g), 0); }
-  // A good round of 4 rows, of which rank 0 takes 0, 1, 3, but for what `spoil` makes of it before it is published.
-  void publish(uint32_t a, uint64_t g, const std::function<void(wire::SlotHead&, wire::RowList&, uint64_t&)>& spoil) {
+  // A good round of 4 rows, of which rank 0 takes 0, 1, 3, but for what `spoil` makes of it before it is
+  // published.
+  void publish(uint32_t a, uint64_t g,
+               const std::function<void(wire::SlotHead&, wire::RowList&, uint64_t&)>& spoil) {
     wire::SlotHead& h = head(a, g);
     wire::RowList& l = list(a, g);
     h.rows = 4;
@@ -137,8 +139,8 @@ TEST_F(HostileShm, AWatermarkThatGoesWildWhileStreamingStaysInBounds) {
   ASSERT_EQ(steps.collect(0, Gather::any, 5000, 1, 0, true), Code::ok);
   FfnSide& ffn = steps.ffn(0);
   EXPECT_EQ(ffn.available(0, 1), 1u);
-  for (const uint64_t wild : {wire::state_word(1, 0), wire::state_word(1, 1000), wire::state_word(2, 3), uint64_t{0},
-                              UINT64_MAX, wire::state_word(1, 2)}) {
+  for (const uint64_t wild : {wire::state_word(1, 0), wire::state_word(1, 1000), wire::state_word(2, 3),
+                              uint64_t{0}, UINT64_MAX, wire::state_word(1, 2)}) {
     head(0, 1).state = wild;
     EXPECT_LE(ffn.available(0, 1), 3u);
     head(0, 1).rows = 500;

@@ -161,8 +161,75 @@ TEST_P(LifeCycle, WithSkipLostARoundGoesOnWithoutWhoLeft) {
   }
   steps.ffn_endpoint(0).close();
   const uint64_t g = steps.dispatch(0, 3);
+  ASSERT_EQ(steps.combine(0, g, 10'000, true), Code::peer_lost) << "a result of nobody's is none";
+}
+
+TEST_P(LifeCycle, ARoundThatFailedCanBeCombinedWithoutWhoWasLost) {
+  Steps steps(GetParam(), plain_config({1, 2}, 8, 2));
+  const uint64_t g = steps.dispatch(0, 3);
+  ASSERT_EQ(steps.collect(0), Code::ok);
+  ASSERT_EQ(steps.reply(0, 0, 5), Code::ok);
+  steps.ffn_endpoint(1).close();
+  ASSERT_EQ(steps.combine(0, g), Code::peer_closed);
+  EXPECT_EQ(steps.attention(0).phase(g), SlotPhase::failed);
+  ASSERT_TRUE(steps.attention(0).reopen(g));
   ASSERT_EQ(steps.combine(0, g, 10'000, true), Code::ok);
-  EXPECT_EQ(steps.result(2), 0) << "nobody is left: a sum of nothing";
+  EXPECT_EQ(steps.result(2), 8);
+  EXPECT_EQ(steps.attention(0).phase(g), SlotPhase::free);
+  EXPECT_FALSE(steps.attention(0).reopen(g));
+  EXPECT_FALSE(steps.attention(0).reopen(g + 1));
+}
+
+TEST_P(LifeCycle, WhatALostRankContributedDoesNotDependOnWhenItWasLost) {
+  Steps steps(GetParam(), plain_config({1, 2}, 8, 2));
+  const uint64_t g = steps.dispatch(0, 6);
+  for (uint32_t f = 0; f < 2; ++f) ASSERT_EQ(steps.collect(f), Code::ok);
+  steps.compute(0, 0, g, 0, 6, 0);
+  ASSERT_EQ(steps.ffn(0).reply(0, g, 6, 4), Code::ok);
+  steps.compute(1, 0, g, 0, 3, 100);
+  ASSERT_EQ(steps.ffn(1).reply(0, g, 6, 3), Code::ok);
+  Combine& combine = steps.attention(0).combine(g);
+  combine.aim(steps.out.data(), false, true);
+  combine.rearm(deadline_after_ms(50));
+  ASSERT_EQ(steps.attention_endpoint(0).wait(combine), Code::deadline);
+  EXPECT_EQ(combine.done_rows(), 3u) << "three rows are summed already";
+  steps.ffn_endpoint(1).close();
+  ASSERT_EQ(steps.ffn(0).reply(0, g, 6, 6), Code::ok);
+  combine.rearm(deadline_after_ms(10'000));
+  ASSERT_EQ(steps.attention_endpoint(0).wait(combine), Code::ok);
+  for (uint32_t row = 0; row < 6; ++row)
+    EXPECT_EQ(steps.result(row), static_cast<float>(row + 1)) << "row " << row;
+  steps.attention(0).finish(g, Code::ok);
+}
+
+TEST_P(LifeCycle, AbandoningCompletesWhatFfnRanksWaitFor) {
+  Steps steps(GetParam(), plain_config({1, 1}, 8, 3));
+  const uint64_t streamed = steps.claim(0), claimed = steps.claim(0), last = steps.claim(0);
+  ASSERT_EQ(steps.attention(0).publish(streamed, 5, 2, 0, 0), Code::ok);
+  ASSERT_EQ(steps.attention(0).publish(last, 1, 1, 0, 0), Code::ok);
+  EXPECT_EQ(steps.collect(0, Gather::any, 5), Code::deadline) << "rounds are collected in order";
+  ASSERT_EQ(steps.attention(0).abandon(streamed), Code::ok);
+  ASSERT_EQ(steps.attention(0).abandon(claimed), Code::ok);
+  for (const uint32_t rows : {5u, 0u, 1u}) {
+    ASSERT_EQ(steps.collect(0), Code::ok);
+    EXPECT_EQ(steps.ffn(0).part(0, steps.ffn(0).collected(0)).view.rows, rows);
+    ASSERT_EQ(steps.reply(0, 0), Code::ok);
+  }
+  EXPECT_EQ(steps.combine(0, last), Code::ok);
+}
+
+TEST_P(LifeCycle, ADroppedPeerIsLostToUsAndWeToIt) {
+  Steps steps(GetParam(), plain_config({1, 2}, 8, 2));
+  const uint64_t g = steps.dispatch(0, 2);
+  ASSERT_EQ(steps.collect(0), Code::ok);
+  ASSERT_EQ(steps.reply(0, 0), Code::ok);
+  steps.attention_endpoint(0).drop(1);
+  EXPECT_EQ(steps.combine(0, g), Code::peer_lost);
+  EXPECT_EQ(steps.attention(0).combine(g).blamed, 2);
+  Code code = Code::ok;
+  while (code == Code::ok) code = steps.collect(1);  // what was there before still counts
+  EXPECT_EQ(code, Code::peer_lost);
+  EXPECT_EQ(steps.ffn(1).collect().blamed, 0);
 }
 
 TEST_P(LifeCycle, WhatWasRepliedBeforeAPeerLeftCounts) {

@@ -1,5 +1,5 @@
-// Whole rounds over every transport: M x N, every kind of dispatch and combine, several rounds in flight, combined in
-// any order, held back and replied to in any order; checked on both sides against the script.
+// Whole rounds over every transport: M x N, every kind of dispatch and combine, several rounds in flight,
+// combined in any order, held back and replied to in any order; checked on both sides against the script.
 #include <gtest/gtest.h>
 
 #include "support/canaries.h"

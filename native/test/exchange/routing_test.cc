@@ -43,7 +43,8 @@ TEST(Routing, PlansAreWhatASecondMakingGives) {
     std::vector<std::vector<uint32_t>> lists(config.ffn, std::vector<uint32_t>(config.max_tokens, 0xFFFF));
     std::vector<uint32_t*> pointers;
     for (auto& list : lists) pointers.push_back(list.data());
-    ASSERT_EQ(plan.make(config, choice.rows, choice.experts.data(), choice.weights.data(), pointers.data()), Code::ok);
+    ASSERT_EQ(plan.make(config, choice.rows, choice.experts.data(), choice.weights.data(), pointers.data()),
+              Code::ok);
 
     const auto rank_of = [&](uint32_t t, uint32_t k) {
       const int32_t e = choice.experts[t * config.top_k + k];

@@ -60,7 +60,9 @@ TEST(Arena, APeerCanNeitherShrinkNorGrowIt) {
 
 TEST(Arena, APeerCannotWriteIt) {
   const auto arena = make();
-  const auto map = [](int fd, int protection) { return mmap(nullptr, kBytes, protection, MAP_SHARED, fd, 0); };
+  const auto map = [](int fd, int protection) {
+    return mmap(nullptr, kBytes, protection, MAP_SHARED, fd, 0);
+  };
   EXPECT_EQ(map(arena->shared_fd(), PROT_READ | PROT_WRITE), MAP_FAILED);
   EXPECT_EQ(pwrite(arena->shared_fd(), "x", 1, 0), -1);
   void* mapped = map(arena->shared_fd(), PROT_READ);

@@ -1,5 +1,5 @@
-// The doorbell between processes: no ring is lost, neither bay takes the other's, and a reader that is awake costs
-// the writer no system call.
+// The doorbell between processes: no ring is lost, neither bay takes the other's, and a reader that is awake
+// costs the writer no system call.
 #include "memory/doorbell.h"
 
 #include <gtest/gtest.h>
@@ -28,7 +28,8 @@ int rings_in(const Doorbell& bell, Bay bay) {
 }
 
 // The reader's half of the sync point, as Endpoint has it, without any spinning: every wait ends in poll(2).
-bool sleep_until(const Doorbell& own, std::atomic<uint32_t>& parked, Bay bay, const std::function<bool()>& condition) {
+bool sleep_until(const Doorbell& own, std::atomic<uint32_t>& parked, Bay bay,
+                 const std::function<bool()>& condition) {
   const uint32_t bit = 1u << static_cast<uint32_t>(bay);
   while (!condition()) {
     parked.fetch_or(bit, std::memory_order_seq_cst);

@@ -13,7 +13,9 @@
 namespace weft::test {
 namespace {
 
-std::span<const std::byte> bytes_of(const std::vector<uint64_t>& words) { return std::as_bytes(std::span(words)); }
+std::span<const std::byte> bytes_of(const std::vector<uint64_t>& words) {
+  return std::as_bytes(std::span(words));
+}
 
 TEST(FdPassing, BytesAndDescriptorsArriveTogether) {
   const SocketPair pair;
@@ -23,7 +25,8 @@ TEST(FdPassing, BytesAndDescriptorsArriveTogether) {
   ASSERT_TRUE(send_with_fds(pair.near.get(), bytes_of(sent), passed, deadline_after_ms(1000)));
   std::vector<uint64_t> got(3);
   std::vector<Fd> fds;
-  ASSERT_TRUE(recv_with_fds(pair.far.get(), std::as_writable_bytes(std::span(got)), fds, deadline_after_ms(1000)));
+  ASSERT_TRUE(
+      recv_with_fds(pair.far.get(), std::as_writable_bytes(std::span(got)), fds, deadline_after_ms(1000)));
   EXPECT_EQ(got, sent);
   ASSERT_EQ(fds.size(), 2u);
   uint64_t value = 0;
@@ -44,7 +47,8 @@ TEST(FdPassing, AMessageInPiecesIsPutTogether) {
   });
   std::vector<uint64_t> got(3);
   std::vector<Fd> fds;
-  ASSERT_TRUE(recv_with_fds(pair.far.get(), std::as_writable_bytes(std::span(got)), fds, deadline_after_ms(5000)));
+  ASSERT_TRUE(
+      recv_with_fds(pair.far.get(), std::as_writable_bytes(std::span(got)), fds, deadline_after_ms(5000)));
   EXPECT_EQ(got, sent);
   EXPECT_TRUE(fds.empty());
 }
@@ -87,7 +91,8 @@ TEST(FdPassing, AFloodOfDescriptorsIsRefused) {
   const Fd any(eventfd(0, EFD_NONBLOCK));
   const std::vector<int> passed(kMaxPassedFds, any.get());
   std::byte byte{1};
-  for (int i = 0; i < 20; ++i) ASSERT_TRUE(send_with_fds(pair.near.get(), {&byte, 1}, passed, deadline_after_ms(100)));
+  for (int i = 0; i < 20; ++i)
+    ASSERT_TRUE(send_with_fds(pair.near.get(), {&byte, 1}, passed, deadline_after_ms(100)));
   std::byte buffer[20];
   std::vector<Fd> fds;
   const auto got = recv_with_fds(pair.far.get(), buffer, fds, deadline_after_ms(100));

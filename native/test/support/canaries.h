@@ -1,5 +1,5 @@
-// Paint on every byte of a publication that the layout gives to nobody: heads' reserved parts, gaps between metadata,
-// lists and columns. Whoever writes past a region scratches it.
+// Paint on every byte of a publication that the layout gives to nobody: heads' reserved parts, gaps between
+// metadata, lists and columns. Whoever writes past a region scratches it.
 #pragma once
 
 #include <cstddef>
@@ -11,7 +11,8 @@ namespace weft::test {
 
 class Canaries {
  public:
-  Canaries(const wire::PublicationLayout& layout, std::byte* base) : base_(base), free_(layout.bytes(), true) {
+  Canaries(const wire::PublicationLayout& layout, std::byte* base)
+      : base_(base), free_(layout.bytes(), true) {
     const auto& shape = layout.shape();
     for (uint32_t slot = 0; slot < shape.depth; ++slot) {
       take(layout.head(slot), offsetof(wire::SlotHead, inline_rows));

@@ -96,8 +96,8 @@ Code Cluster::combine(Rank& rank, uint64_t generation, std::vector<uint16_t>& ou
   return code;
 }
 
-// Rounds until told to stop. The first loss is put on the board; from then on it is skipped. A deadline is put there
-// too, and waited out: the round is combined again until it ends.
+// Rounds until told to stop. The first loss is put on the board; from then on it is skipped. A deadline is
+// put there too, and waited out: the round is combined again until it ends.
 void Cluster::attention(Rank& rank, uint32_t number) {
   Entry& entry = board_->members[number];
   std::vector<uint16_t> out(kRows * 8);

@@ -1,5 +1,5 @@
-// Two attention and two ffn ranks, a process each, that do rounds until they are told to stop. One of them, the victim,
-// comes to a certain place and stays there, for the test to do something to it.
+// Two attention and two ffn ranks, a process each, that do rounds until they are told to stop. One of them,
+// the victim, comes to a certain place and stays there, for the test to do something to it.
 #pragma once
 
 #include <memory>

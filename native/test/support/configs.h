@@ -31,7 +31,8 @@ constexpr Kind kKinds[] = {
     {"SumAllFp8Experts", RowType::fp8e4m3, false, CombineKind::sum, 2},
 };
 
-inline ExchangeConfig config_of(const Kind& kind, Shape shape, uint32_t hidden, uint32_t max_tokens, uint32_t depth) {
+inline ExchangeConfig config_of(const Kind& kind, Shape shape, uint32_t hidden, uint32_t max_tokens,
+                                uint32_t depth) {
   ExchangeConfig config;
   config.attention = shape.m;
   config.ffn = shape.n;

@@ -1,4 +1,5 @@
-// Scripted traffic over a mesh: drivers for the two sides, which check everything that they see against the script.
+// Scripted traffic over a mesh: drivers for the two sides, which check everything that they see against the
+// script.
 #pragma once
 
 #include <vector>
@@ -13,9 +14,9 @@ namespace weft::test {
 constexpr double kPatienceMs = 30'000;  // a wait that takes longer has hung
 
 struct Traffic {
-  uint32_t rounds = 100;  // of each attention rank
-  bool stream = false;    // rounds and replies are published in blocks
-  bool f32 = false;       // results in fp32
+  uint32_t rounds = 100;            // of each attention rank
+  bool stream = false;              // rounds and replies are published in blocks
+  bool f32 = false;                 // results in fp32
   uint32_t in_service_percent = 0;  // waits that are left to the service thread
 };
 
@@ -55,7 +56,8 @@ class AttentionDriver {
   std::vector<uint64_t> digests_;
 };
 
-// Collects by all three ways of gathering, holds parts back and replies in any order, until all attention ranks left.
+// Collects by all three ways of gathering, holds parts back and replies in any order, until all attention
+// ranks left.
 class FfnDriver {
  public:
   FfnDriver(Rank& rank, uint32_t number, const Script& script, const Traffic& traffic, uint64_t seed);
@@ -89,8 +91,8 @@ class FfnDriver {
   std::vector<Task> tasks_;
 };
 
-// Runs the scripted traffic on every member of a mesh, a thread each, and closes the attention ranks at the end.
-// Returns the digests of all results, attention rank by attention rank.
+// Runs the scripted traffic on every member of a mesh, a thread each, and closes the attention ranks at the
+// end. Returns the digests of all results, attention rank by attention rank.
 std::vector<uint64_t> drive(TestMesh& mesh, const Script& script, const Traffic& traffic, uint64_t seed);
 
 }  // namespace weft::test

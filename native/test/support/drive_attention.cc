@@ -59,7 +59,8 @@ bool AttentionDriver::start() {
   }
   const uint32_t first = traffic_.stream ? random_.below(round.rows + 1) : round.rows;
   fill(flight, 0, first);
-  EXPECT_EQ(side_.publish(flight.generation, round.rows, first, round.tag, static_cast<uint16_t>(round.meta.size())),
+  EXPECT_EQ(side_.publish(flight.generation, round.rows, first, round.tag,
+                          static_cast<uint16_t>(round.meta.size())),
             Code::ok);
   flight.published = first;
   flights_.push_back(std::move(flight));
@@ -86,14 +87,16 @@ void AttentionDriver::finish(size_t i) {
   // A ffn rank takes a source's rounds in order, so rounds before this one must be complete as well.
   const uint64_t generation = flights_[i].generation;
   for (Flight& flight : flights_)
-    if (flight.generation <= generation && flight.published < flight.round.rows) advance(flight, flight.round.rows);
+    if (flight.generation <= generation && flight.published < flight.round.rows)
+      advance(flight, flight.round.rows);
   out_.repaint();
   auto& combine = side_.combine(generation);
   combine.aim(out_.data(), traffic_.f32, false);
   combine.rearm(deadline_after_ms(kPatienceMs));
   const Code code = wait_for(*rank_.endpoint, combine, random_.chance(traffic_.in_service_percent));
   side_.finish(generation, code);
-  ASSERT_EQ(code, Code::ok) << "attention " << number_ << " round " << generation << " blames " << combine.blamed;
+  ASSERT_EQ(code, Code::ok) << "attention " << number_ << " round " << generation << " blames "
+                            << combine.blamed;
   check(flights_[i]);
   flights_.erase(flights_.begin() + static_cast<ptrdiff_t>(i));
 }
@@ -115,10 +118,12 @@ void AttentionDriver::check(const Flight& flight) {
   for (uint32_t r = 0; r < config.ffn; ++r) {
     const uint32_t rows = script_.reply_rows(flight.round, number_, flight.generation, r);
     ASSERT_EQ(side_.combine(flight.generation).reply_rows(r), rows);
-    const std::byte* got = rank_.endpoint->link(r).inbound(0) + layout.column(layout.slot_of(flight.generation), 0);
+    const std::byte* got =
+        rank_.endpoint->link(r).inbound(0) + layout.column(layout.slot_of(flight.generation), 0);
     for (uint32_t row = 0; row < rows; ++row) {
       script_.free_row(number_, flight.generation, r, row, want);
-      ASSERT_EQ(std::memcmp(got + size_t{row} * width, want.data(), width), 0) << "rank " << r << " row " << row;
+      ASSERT_EQ(std::memcmp(got + size_t{row} * width, want.data(), width), 0)
+          << "rank " << r << " row " << row;
       for (const std::byte b : want) digest = digest * 31 + static_cast<uint64_t>(b);
     }
   }
@@ -126,7 +131,8 @@ void AttentionDriver::check(const Flight& flight) {
 
 void AttentionDriver::check_row(const Flight& flight, uint32_t token) {
   const auto& config = script_.config();
-  const auto want = script_.combined(flight.round, number_, flight.generation, token, std::vector<bool>(config.ffn));
+  const auto want =
+      script_.combined(flight.round, number_, flight.generation, token, std::vector<bool>(config.ffn));
   for (uint32_t h = 0; h < config.hidden; ++h) {
     const size_t at = size_t{token} * config.hidden + h;
     if (traffic_.f32) {
@@ -136,7 +142,8 @@ void AttentionDriver::check_row(const Flight& flight, uint32_t token) {
     } else {
       uint16_t got;
       std::memcpy(&got, out_.data() + at * 2, 2);
-      ASSERT_EQ(got, narrow(want[h])) << "generation " << flight.generation << " token " << token << " channel " << h;
+      ASSERT_EQ(got, narrow(want[h]))
+          << "generation " << flight.generation << " token " << token << " channel " << h;
     }
   }
 }

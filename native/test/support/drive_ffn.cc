@@ -38,7 +38,8 @@ bool FfnDriver::collect(bool wait) {
   const auto gather = static_cast<Gather>(wait ? random_.below(3) : 0);
   const uint32_t sources = script_.config().attention;
   collect.aim(gather, random_.between(1, sources), 500'000, traffic_.stream, false);
-  // 'all' may wait for a rank that waits for none of us: give up now and then, as a caller with a deadline would.
+  // 'all' may wait for a rank that waits for none of us: give up now and then, as a caller with a deadline
+  // would.
   const double patience_ms = !wait ? 0 : gather == Gather::all ? 2 : kPatienceMs;
   collect.rearm(deadline_after_ms(patience_ms));
   const Code code = wait_for(*rank_.endpoint, collect, wait && random_.chance(traffic_.in_service_percent));
@@ -92,8 +93,8 @@ void FfnDriver::check_rows(Task& task, uint32_t to) {
       else
         script_.payload(task.attention, task.generation, c, token, want);
       ASSERT_EQ(std::memcmp(column + size_t{part.row_of[i]} * widths[c], want.data(), widths[c]), 0)
-          << "attention " << task.attention << " generation " << task.generation << " column " << c << " token "
-          << token;
+          << "attention " << task.attention << " generation " << task.generation << " column " << c
+          << " token " << token;
     }
   }
   task.checked = to;
@@ -105,7 +106,8 @@ void FfnDriver::check_selections(const Task& task) {
   const auto want = script_.selections(task.round, number_);
   ASSERT_EQ(part.selections.count, want.size());
   for (uint32_t i = 0; i < want.size(); ++i) {
-    const auto at = std::lower_bound(task.taken.begin(), task.taken.end(), want[i].token) - task.taken.begin();
+    const auto at =
+        std::lower_bound(task.taken.begin(), task.taken.end(), want[i].token) - task.taken.begin();
     ASSERT_EQ(part.selections.row[i], part.row_of[static_cast<size_t>(at)]);
     ASSERT_EQ(part.selections.expert[i], want[i].expert);
     ASSERT_EQ(part.selections.k[i], want[i].k);

@@ -37,7 +37,8 @@ class JsonReader {
         json.text_ = string();
         break;
       default:
-        while (at_ < text_.size() && std::string_view(",]}\n\r\t ").find(text_[at_]) == std::string_view::npos)
+        while (at_ < text_.size() &&
+               std::string_view(",]}\n\r\t ").find(text_[at_]) == std::string_view::npos)
           json.text_ += text_[at_++];
     }
     return json;
@@ -45,7 +46,8 @@ class JsonReader {
 
  private:
   char peek() {
-    while (at_ < text_.size() && std::string_view(" \t\r\n").find(text_[at_]) != std::string_view::npos) ++at_;
+    while (at_ < text_.size() && std::string_view(" \t\r\n").find(text_[at_]) != std::string_view::npos)
+      ++at_;
     if (at_ == text_.size()) broken("end of file within a value");
     return text_[at_];
   }

@@ -1,4 +1,5 @@
-// Just enough JSON to read the conformance vectors. A file that is not what is expected ends the test program.
+// Just enough JSON to read the conformance vectors. A file that is not what is expected ends the test
+// program.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
-// Real processes for tests: children forked before the test has threads, and a board in shared memory on which they
-// leave word for each other and for the test.
+// Real processes for tests: children forked before the test has threads, and a board in shared memory on
+// which they leave word for each other and for the test.
 #pragma once
 
 #include <sys/types.h>
@@ -17,10 +17,10 @@ constexpr size_t kBoardMembers = 8;
 struct Entry {
   char address[64];
   std::atomic<uint32_t> listening;
-  std::atomic<uint32_t> stage;    // how far it has come, as the test defines it
-  std::atomic<uint64_t> rounds;   // combined or replied to
+  std::atomic<uint32_t> stage;      // how far it has come, as the test defines it
+  std::atomic<uint64_t> rounds;     // combined or replied to
   std::atomic<int64_t> noticed_ns;  // when it noticed the loss of a peer
-  std::atomic<uint32_t> code;     // that it noticed it by
+  std::atomic<uint32_t> code;       // that it noticed it by
   std::atomic<int32_t> blamed;
   std::atomic<uint64_t> value[4];  // the test's own
 };

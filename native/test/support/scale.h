@@ -1,4 +1,5 @@
-// How much the tests do: all of it in a plain build, a fraction under sanitizers, which slow code down by that much.
+// How much the tests do: all of it in a plain build, a fraction under sanitizers, which slow code down by
+// that much.
 #pragma once
 
 #include <algorithm>

@@ -1,5 +1,5 @@
-// What every round of a test carries and what comes back, worked out in plain loops from a seed alone: each side
-// computes it for itself, and neither trusts the other.
+// What every round of a test carries and what comes back, worked out in plain loops from a seed alone: each
+// side computes it for itself, and neither trusts the other.
 #pragma once
 
 #include <cstdint>
@@ -38,15 +38,18 @@ class Script {
   std::vector<Selection> selections(const ScriptedRound& round, uint32_t rank) const;
 
   // Rows of the reply: one per taken row, per selection, or (combine none) any number.
-  uint32_t reply_rows(const ScriptedRound& round, uint32_t attention, uint64_t generation, uint32_t rank) const;
+  uint32_t reply_rows(const ScriptedRound& round, uint32_t attention, uint64_t generation,
+                      uint32_t rank) const;
   // 'sum': the partial sum of rank `who` for a token; 'weighted': the output of selection `who` = k.
-  void answer(uint32_t attention, uint64_t generation, uint32_t token, uint32_t who, std::span<uint16_t> out) const;
+  void answer(uint32_t attention, uint64_t generation, uint32_t token, uint32_t who,
+              std::span<uint16_t> out) const;
   // Combine none: a row of the reply.
-  void free_row(uint32_t attention, uint64_t generation, uint32_t rank, uint32_t row, std::span<std::byte> out) const;
+  void free_row(uint32_t attention, uint64_t generation, uint32_t rank, uint32_t row,
+                std::span<std::byte> out) const;
 
   // The combined row of a token, in fp32 before the last rounding. skip[r]: rank r is left out.
-  std::vector<float> combined(const ScriptedRound& round, uint32_t attention, uint64_t generation, uint32_t token,
-                              const std::vector<bool>& skip) const;
+  std::vector<float> combined(const ScriptedRound& round, uint32_t attention, uint64_t generation,
+                              uint32_t token, const std::vector<bool>& skip) const;
 
   const ExchangeConfig& config() const { return config_; }
 

@@ -105,7 +105,7 @@ inline ExchangeConfig plain_config(Shape shape, uint32_t max_tokens = 8, uint32_
 }
 
 class OnTransports : public testing::TestWithParam<std::string> {};
-#define WEFT_ON_TRANSPORTS(Suite)                                                                      \
+#define WEFT_ON_TRANSPORTS(Suite)                                                        \
   INSTANTIATE_TEST_SUITE_P(Transports, Suite, testing::Values("loopback", "shm", "tcp"), \
                            [](const auto& info) { return info.param; })
 

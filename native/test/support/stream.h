@@ -1,5 +1,5 @@
-// A pair of connected stream sockets, and a publication in plain memory with a sender or a receiver on it: what the
-// tests of the two halves of a tcp link run on.
+// A pair of connected stream sockets, and a publication in plain memory with a sender or a receiver on it:
+// what the tests of the two halves of a tcp link run on.
 #pragma once
 
 #include <sys/socket.h>
@@ -17,7 +17,8 @@ namespace weft::test {
 
 constexpr uint32_t kStreamEpoch = 0xFEDCBA98;
 
-// `buffer`: bytes that each side buffers, about; 0 leaves it to the kernel. The kernel has a lower limit of its own.
+// `buffer`: bytes that each side buffers, about; 0 leaves it to the kernel. The kernel has a lower limit of
+// its own.
 struct SocketPair {
   explicit SocketPair(int buffer = 0) {
     int fds[2] = {-1, -1};
@@ -57,7 +58,8 @@ inline wire::PublicationShape stream_shape() { return {3, 8, 4, true, 16, {4, 1}
 // A receiver whose one mirror stands in memory between two painted pages.
 class MirrorBench {
  public:
-  explicit MirrorBench(const wire::PublicationShape& shape, uint16_t publication = 5, uint16_t destination = 2)
+  explicit MirrorBench(const wire::PublicationShape& shape, uint16_t publication = 5,
+                       uint16_t destination = 2)
       : layout(shape),
         memory_(layout.bytes() + 2 * kGuard),
         receiver(kStreamEpoch, {{publication, destination, kGuard, &layout}}, memory_.mapping()) {
@@ -78,7 +80,8 @@ class MirrorBench {
   }
   bool guards_intact() const {
     for (size_t i = 0; i < kGuard; ++i)
-      if (memory_.data()[i] != std::byte{0xA5} || memory_.data()[kGuard + layout.bytes() + i] != std::byte{0xA5})
+      if (memory_.data()[i] != std::byte{0xA5} ||
+          memory_.data()[kGuard + layout.bytes() + i] != std::byte{0xA5})
         return false;
     return true;
   }

@@ -51,8 +51,8 @@ PeerSpec MeshPlan::peer(uint32_t member, uint32_t of, const std::string& address
   if (is_attention(member))
     spec.inbound = {{static_cast<uint16_t>(member), 0, publication_offset(*reply, member), reply.get()}};
   else
-    spec.inbound = {
-        {0, static_cast<uint16_t>(member - config.attention), publication_offset(*dispatch, 0), dispatch.get()}};
+    spec.inbound = {{0, static_cast<uint16_t>(member - config.attention), publication_offset(*dispatch, 0),
+                     dispatch.get()}};
   return spec;
 }
 
@@ -68,7 +68,8 @@ Expected<Rank> Rank::listen(const MeshPlan& plan, uint32_t member, std::string& 
   auto endpoint = Endpoint::create(plan.options(member));
   if (!endpoint) return std::unexpected(endpoint.error());
   rank.endpoint = std::move(*endpoint);
-  auto listening = rank.endpoint->listen(*find_transport(plan.transport), "127.0.0.1", plan.listen_key(member));
+  auto listening =
+      rank.endpoint->listen(*find_transport(plan.transport), "127.0.0.1", plan.listen_key(member));
   if (!listening) return std::unexpected(listening.error());
   address = *listening;
   return rank;
@@ -99,7 +100,8 @@ Expected<std::unique_ptr<TestMesh>> TestMesh::make(const MeshPlan& plan) {
     std::vector<std::jthread> threads;
     for (uint32_t member = 0; member < plan.members(); ++member)
       threads.emplace_back([&, member] {
-        Rank& rank = plan.is_attention(member) ? mesh->attention[member] : mesh->ffn[member - plan.config.attention];
+        Rank& rank =
+            plan.is_attention(member) ? mesh->attention[member] : mesh->ffn[member - plan.config.attention];
         outcomes[member] = rank.connect(mesh->plan, member, addresses, deadline_after_ms(20'000));
       });
   }

@@ -1,4 +1,5 @@
-// M attention and N ffn members: how the native tests set up a mesh, in one process or (one member each) in several.
+// M attention and N ffn members: how the native tests set up a mesh, in one process or (one member each) in
+// several.
 #pragma once
 
 #include <memory>

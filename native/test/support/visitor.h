@@ -34,7 +34,8 @@ class Visitor {
     hello.to = to;
     hello.config_hash = options.config_hash;
     hello.proof = MeshPlan::proof(from, to);
-    hello.arena_bytes = find_transport(plan_.transport)->shares_memory() ? align_up(plan_.arena_bytes(from), 4096) : 0;
+    hello.arena_bytes =
+        find_transport(plan_.transport)->shares_memory() ? align_up(plan_.arena_bytes(from), 4096) : 0;
     seal(hello);
     return hello;
   }
@@ -49,12 +50,14 @@ class Visitor {
   }
   // Waits for room, as long as the peer is there.
   void say_all(const void* data, size_t bytes) {
-    (void)send_with_fds(socket_.get(), {static_cast<const std::byte*>(data), bytes}, {}, deadline_after_ms(5000));
+    (void)send_with_fds(socket_.get(), {static_cast<const std::byte*>(data), bytes}, {},
+                        deadline_after_ms(5000));
   }
   // Nothing: the peer closed without an answer, or did not answer in time.
   std::optional<wire::Hello> hear(double within_ms = 5000) {
     wire::Hello hello;
-    if (!recv_with_fds(socket_.get(), std::as_writable_bytes(std::span(&hello, 1)), fds, deadline_after_ms(within_ms)))
+    if (!recv_with_fds(socket_.get(), std::as_writable_bytes(std::span(&hello, 1)), fds,
+                       deadline_after_ms(within_ms)))
       return std::nullopt;
     return hello;
   }

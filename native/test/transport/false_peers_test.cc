@@ -141,7 +141,8 @@ TEST_F(FalseMemory, ARightOneIsTaken) {
 TEST_F(FalseMemory, TooFewOrTooManyDescriptorsAreRefused) {
   expect_protocol_error(connected_with({}, arena->size()));
   expect_protocol_error(connected_with({arena->shared_fd()}, arena->size()));
-  expect_protocol_error(connected_with({arena->shared_fd(), bell.get(), bell.get(), bell.get()}, arena->size()));
+  expect_protocol_error(
+      connected_with({arena->shared_fd(), bell.get(), bell.get(), bell.get()}, arena->size()));
 }
 
 TEST_F(FalseMemory, AnArenaThatIsTooSmallIsRefused) {

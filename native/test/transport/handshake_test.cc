@@ -1,4 +1,5 @@
-// Connecting: who is missing is named, who differs is refused, and a connect() that fails leaves nothing behind.
+// Connecting: who is missing is named, who differs is refused, and a connect() that fails leaves nothing
+// behind.
 #include <gtest/gtest.h>
 
 #include <thread>

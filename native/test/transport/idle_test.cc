@@ -1,5 +1,5 @@
-// What waiting costs: parked members cost next to nothing, and traffic that is not waited for does not keep a waiter
-// from its deadline.
+// What waiting costs: parked members cost next to nothing, and traffic that is not waited for does not keep a
+// waiter from its deadline.
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 
@@ -17,7 +17,9 @@ namespace {
 double cpu_seconds() {
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
-  const auto seconds = [](const timeval& t) { return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) / 1e6; };
+  const auto seconds = [](const timeval& t) {
+    return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) / 1e6;
+  };
   return seconds(usage.ru_utime) + seconds(usage.ru_stime);
 }
 

@@ -1,4 +1,5 @@
-// Whoever knocks while a member connects, and isn't the peer it waits for, is turned away, and costs it nothing.
+// Whoever knocks while a member connects, and isn't the peer it waits for, is turned away, and costs it
+// nothing.
 #include <gtest/gtest.h>
 
 #include <thread>

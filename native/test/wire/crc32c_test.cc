@@ -58,7 +58,8 @@ TEST(Crc32c, ThePortableFormAndTheInstructionAgree) {
 
 TEST(Crc32c, SeesEverySingleBitOfAFrameSizedMessage) {
   std::vector<std::byte> data(60);
-  std::iota(reinterpret_cast<uint8_t*>(data.data()), reinterpret_cast<uint8_t*>(data.data()) + data.size(), 1);
+  std::iota(reinterpret_cast<uint8_t*>(data.data()), reinterpret_cast<uint8_t*>(data.data()) + data.size(),
+            1);
   const uint32_t crc = wire::crc32c(data.data(), data.size());
   for (size_t bit = 0; bit < data.size() * 8; ++bit) {
     data[bit / 8] ^= static_cast<std::byte>(1 << bit % 8);

@@ -1,5 +1,5 @@
-// The one gate for frames: what is right passes, and every field that is wrong by itself is refused, though the
-// checksum has been made right again.
+// The one gate for frames: what is right passes, and every field that is wrong by itself is refused, though
+// the checksum has been made right again.
 #include <gtest/gtest.h>
 
 #include <cstring>
@@ -138,7 +138,8 @@ TEST_P(EachKind, RowsBeyondABoundAreRefused) {
 }
 
 TEST_P(EachKind, SumsThatWrapAroundAreRefused) {
-  EXPECT_EQ(gate.after_resized([](Frame& f) { f.first = 0x80000000, f.count = 0x80000000 + 10; }), Code::protocol);
+  EXPECT_EQ(gate.after_resized([](Frame& f) { f.first = 0x80000000, f.count = 0x80000000 + 10; }),
+            Code::protocol);
   EXPECT_EQ(gate.after_resized([](Frame& f) { f.first = 5, f.count = UINT32_MAX - 2; }), Code::protocol);
   EXPECT_EQ(gate.after_resized([](Frame& f) { f.count = 0x10000000; }), Code::protocol);
 }

@@ -46,17 +46,17 @@ TEST(Hello, LiesInMemoryAsTheProtocolSays) {
   hello.reason = 0x0A0B0C0D;
   const auto* b = reinterpret_cast<const uint8_t*>(&hello);
   EXPECT_EQ(std::memcmp(b, "TWHI", 4), 0);
-  EXPECT_EQ(b[4], 1);          // version
-  EXPECT_EQ(b[6], 2);          // kind
-  EXPECT_EQ(b[8], 0x11);       // mesh id
-  EXPECT_EQ(b[24], 0x08);      // epoch, little-endian
+  EXPECT_EQ(b[4], 1);      // version
+  EXPECT_EQ(b[6], 2);      // kind
+  EXPECT_EQ(b[8], 0x11);   // mesh id
+  EXPECT_EQ(b[24], 0x08);  // epoch, little-endian
   EXPECT_EQ(b[31], 0x01);
-  EXPECT_EQ(b[32], 3);         // from
-  EXPECT_EQ(b[36], 9);         // to
-  EXPECT_EQ(b[40], 0x22);      // configuration hash
-  EXPECT_EQ(b[72], 0x33);      // proof
-  EXPECT_EQ(b[104 + 2], 0x10); // arena bytes
-  EXPECT_EQ(b[112], 0x0D);     // reason
+  EXPECT_EQ(b[32], 3);          // from
+  EXPECT_EQ(b[36], 9);          // to
+  EXPECT_EQ(b[40], 0x22);       // configuration hash
+  EXPECT_EQ(b[72], 0x33);       // proof
+  EXPECT_EQ(b[104 + 2], 0x10);  // arena bytes
+  EXPECT_EQ(b[112], 0x0D);      // reason
   EXPECT_EQ(offsetof(Hello, crc), 116u);
 }
 
@@ -85,7 +85,8 @@ TEST(Hello, AFieldThatDiffersIsRefusedThoughTheChecksumIsRight) {
   EXPECT_EQ(after([](Hello& h) { h.epoch ^= uint64_t{1} << 63; }), Code::protocol);
   for (size_t i = 0; i < 16; ++i) EXPECT_EQ(after([&](Hello& h) { h.mesh_id[i] ^= 0x80; }), Code::auth);
   for (size_t i = 0; i < 32; ++i) EXPECT_EQ(after([&](Hello& h) { h.proof[i] ^= 0x01; }), Code::auth);
-  for (size_t i = 0; i < 32; ++i) EXPECT_EQ(after([&](Hello& h) { h.config_hash[i] ^= 1; }), Code::config_mismatch);
+  for (size_t i = 0; i < 32; ++i)
+    EXPECT_EQ(after([&](Hello& h) { h.config_hash[i] ^= 1; }), Code::config_mismatch);
 }
 
 TEST(Hello, OnlyWhoIsAdmittedLearnsThatTheConfigurationDiffers) {

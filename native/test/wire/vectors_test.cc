@@ -1,4 +1,5 @@
-// The committed vectors, which an independent encoder made: our structs, our sender and our receiver agree with them.
+// The committed vectors, which an independent encoder made: our structs, our sender and our receiver agree
+// with them.
 #include <gtest/gtest.h>
 
 #include <bit>
@@ -97,7 +98,8 @@ TEST(Vectors, FrameHeadersAreTheSameBytesAndPassTheGate) {
   for (const Json& v : vectors()["stream"]["frames"].items()) {
     const auto message = v["hex"].bytes();
     const wire::Frame frame = frame_of(v["fields"], message);
-    EXPECT_EQ(memory_of(frame), std::vector(message.begin(), message.begin() + sizeof frame)) << v["name"].text();
+    EXPECT_EQ(memory_of(frame), std::vector(message.begin(), message.begin() + sizeof frame))
+        << v["name"].text();
     EXPECT_EQ(validate(frame, {kStreamEpoch, 5, 2, &layout}), Code::ok) << v["name"].text();
   }
 }
@@ -107,7 +109,8 @@ TEST(Vectors, TheReceiverPutsTheStreamWhereItBelongs) {
   for (const Json& v : vectors()["stream"]["frames"].items()) {
     const Json& f = v["fields"];
     const bool goodbye = f["kind"].number() == 2;
-    ASSERT_EQ(bench.feed(v["hex"].bytes()), goodbye ? Received::goodbye : Received::round) << v["name"].text();
+    ASSERT_EQ(bench.feed(v["hex"].bytes()), goodbye ? Received::goodbye : Received::round)
+        << v["name"].text();
     if (goodbye) continue;
     const uint64_t generation = f["generation"].number();
     EXPECT_EQ(bench.state(generation), wire::state_word(generation, as<uint32_t>(f["finalRows"])));
@@ -193,7 +196,8 @@ TEST(Vectors, LayoutsAreTheSame) {
       for (uint32_t d = 0; shape.lists && d < shape.destinations; ++d)
         EXPECT_EQ(layout.list(slot, d), want["lists"].items()[slot].items()[d].number());
       for (uint32_t c = 0; c < shape.column_bytes.size(); ++c)
-        EXPECT_EQ(layout.column(slot, c), want["columns"].items()[slot].items()[c].number()) << v["name"].text();
+        EXPECT_EQ(layout.column(slot, c), want["columns"].items()[slot].items()[c].number())
+            << v["name"].text();
     }
   }
 }

@@ -1,5 +1,5 @@
-// Loopback: both ends live in one process. It is shm with one more check (the peer is this very process): the same
-// handshake, arena, doorbell and state words, so what passes here is what runs between processes.
+// Loopback: both ends live in one process. It is shm with one more check (the peer is this very process): the
+// same handshake, arena, doorbell and state words, so what passes here is what runs between processes.
 #pragma once
 
 #include "transport/shm/shm.h"

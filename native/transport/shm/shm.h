@@ -1,6 +1,6 @@
-// Shared memory: the peer's arena is mapped read-only and its publications are read in place. A unix socket (in the
-// abstract namespace, so no file is left behind) carries the handshake and then lives on only to tell of the peer's
-// death: the kernel closes it at once, whatever kills the peer.
+// Shared memory: the peer's arena is mapped read-only and its publications are read in place. A unix socket
+// (in the abstract namespace, so no file is left behind) carries the handshake and then lives on only to tell
+// of the peer's death: the kernel closes it at once, whatever kills the peer.
 #pragma once
 
 #include "transport/transport.h"

@@ -22,15 +22,16 @@ bool is_eventfd(const Fd& fd) {
 }  // namespace
 
 Expected<std::unique_ptr<Link>> ShmLink::create(const Local&, Session session) {
-  if (session.fds.size() != 1 + kBays) return fail(Code::protocol, "the peer did not pass its arena and doorbells");
+  if (session.fds.size() != 1 + kBays)
+    return fail(Code::protocol, "the peer did not pass its arena and doorbells");
   size_t needed = kArenaHeaderBytes;
   for (const Inbound& in : session.inbound) needed = std::max(needed, in.offset + in.layout->bytes());
   if (session.hello.arena_bytes < needed) return fail(Code::protocol, "the peer's arena is too small");
   auto mapping = Mapping::of_file(session.fds[0].get(), session.hello.arena_bytes, false);
   if (!mapping) return std::unexpected(mapping.error());
   const auto* header = reinterpret_cast<const ArenaHeader*>((*mapping)->data());
-  if (header->magic != kArenaMagic || header->version != kArenaVersion || header->member != session.hello.from ||
-      header->epoch != session.hello.epoch)
+  if (header->magic != kArenaMagic || header->version != kArenaVersion ||
+      header->member != session.hello.from || header->epoch != session.hello.epoch)
     return fail(Code::protocol, "what the peer passed is not its arena of this epoch");
 
   auto link = std::unique_ptr<ShmLink>(new ShmLink);

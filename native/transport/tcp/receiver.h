@@ -1,4 +1,5 @@
-// The receiving half of a tcp link: takes frames apart and applies them to the mirrors of the peer's publications.
+// The receiving half of a tcp link: takes frames apart and applies them to the mirrors of the peer's
+// publications.
 #pragma once
 
 #include <atomic>
@@ -29,8 +30,8 @@ class TcpReceiver {
 
  private:
   struct Slot {
-    // SYNC POINT release: the reader stores (release) when it is done reading; accept() loads (acquire) before the
-    // mirror's slot is overwritten.
+    // SYNC POINT release: the reader stores (release) when it is done reading; accept() loads (acquire)
+    // before the mirror's slot is overwritten.
     std::atomic<uint64_t> released{0};
     uint32_t taken = 0;  // of the generation in the slot, the rows received so far
   };

@@ -46,8 +46,8 @@ Expected<uint16_t> port_of(int socket) {
 void tune(int socket) {
   const int on = 1;
   setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-  // A host that vanished says nothing; keep-alive notices within about 11 s. No TCP_USER_TIMEOUT: it would also
-  // end the connection to a process that is merely stopped, which deadlines deal with.
+  // A host that vanished says nothing; keep-alive notices within about 11 s. No TCP_USER_TIMEOUT: it would
+  // also end the connection to a process that is merely stopped, which deadlines deal with.
   const int idle_s = 5, interval_s = 2, count = 3;
   setsockopt(socket, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
   setsockopt(socket, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof idle_s);
@@ -74,7 +74,8 @@ Expected<std::pair<Fd, std::string>> TcpTransport::listen(const std::string& hos
 
 Expected<Fd> TcpTransport::dial(const std::string& where, int64_t deadline) const {
   const size_t space = where.find(' ');
-  if (space == std::string::npos) return fail(Code::protocol, "a tcp address is 'host port', not '" + where + "'");
+  if (space == std::string::npos)
+    return fail(Code::protocol, "a tcp address is 'host port', not '" + where + "'");
   auto address = resolve(where.substr(0, space), where.substr(space + 1));
   if (!address) return std::unexpected(address.error());
   return dial_until(address->get(), address->size, deadline);

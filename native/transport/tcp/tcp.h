@@ -1,5 +1,5 @@
-// TCP: rows are sent as gather lists straight from the publisher's slot and received straight into a mirror of the
-// publication in the reader's process. One connection per peer, both directions.
+// TCP: rows are sent as gather lists straight from the publisher's slot and received straight into a mirror
+// of the publication in the reader's process. One connection per peer, both directions.
 #pragma once
 
 #include "transport/transport.h"

@@ -15,9 +15,9 @@ namespace {
 // How long close() tries to get rid of bytes that wait for room in the socket, or in it.
 constexpr int64_t kFlushNs = 200'000'000;
 
-// When a socket is closed with bytes unread, the kernel resets the connection and drops what it has not sent yet. So
-// they are read away until all of ours is on its way. (Until it is acknowledged would be safer where packets get lost,
-// but acknowledgements are delayed by 40 ms.)
+// When a socket is closed with bytes unread, the kernel resets the connection and drops what it has not sent
+// yet. So they are read away until all of ours is on its way. (Until it is acknowledged would be safer where
+// packets get lost, but acknowledgements are delayed by 40 ms.)
 void see_off(int socket, int64_t deadline) {
   constexpr size_t kMuch = 1 << 20;
   while (now_ns() < deadline) {

@@ -8,8 +8,8 @@
 
 namespace weft {
 
-// The sending and the receiving half have a lock each, so that a thread which publishes never waits for one that
-// is busy receiving a large frame.
+// The sending and the receiving half have a lock each, so that a thread which publishes never waits for one
+// that is busy receiving a large frame.
 class TcpLink : public Link {
  public:
   static Expected<std::unique_ptr<Link>> create(const Local& local, Session session);

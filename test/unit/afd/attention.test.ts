@@ -124,13 +124,19 @@ describe('a claimed slot', () => {
       await rejects(call, 'WEFT_STATE', state);
   });
 
-  it('that is not the latest cannot be given back', async () => {
-    const first = side.claim({ tokens: 0 });
-    const second = side.claim({ tokens: 0 });
-    await rejects(() => first.abandon(), 'WEFT_STATE');
+  it('that is given up goes out empty when a later one was claimed, and holds nobody up', async () => {
+    const first = side.claim({ tokens: 2 });
+    const second = side.claim({ tokens: 1 });
     await rejects(() => side.claim({ tokens: 0 }), 'WEFT_SLOT_BUSY', { phase: 'claim' });
-    second.abandon();
-    await first.dispatch().combine();
+    second.experts.fill(-1);
+    const round = second.dispatch();
+    first.abandon();
+    await rejects(() => first.dispatch(), 'WEFT_STATE', { phase: 'dispatch' });
+    await rejects(() => first.abandon(), 'WEFT_STATE', { phase: 'dispatch' });
+    expect([...(await round.combine()).shape]).toEqual([1, HIDDEN]);
+    const next = side.claim({ tokens: 0 });
+    expect(next.generation).toBe(second.generation + 1);
+    next.abandon();
   });
 
   it('is streamed in order', async () => {

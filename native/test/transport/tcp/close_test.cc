@@ -4,14 +4,15 @@
 
 #include <thread>
 
-#include "support/scale.h"
 #include "memory/fd_passing.h"
+#include "support/scale.h"
 #include "support/steps.h"
 
 namespace weft::test {
 namespace {
 
-// With bytes unread in a socket, closing it makes the kernel drop what it has not sent yet and reset the connection.
+// With bytes unread in a socket, closing it makes the kernel drop what it has not sent yet and reset the
+// connection.
 TEST(TcpClose, WhatWasRepliedArrivesThoughTheCloserLeavesDataUnread) {
   auto config = plain_config({1, 1}, 1024, 4);
   config.hidden = 1024;
@@ -45,7 +46,8 @@ TEST(TcpClose, APeerThatDoesNotReadHoldsItUpOnlyForABoundedTime) {
   Fd connection;
   std::jthread silent([&] {
     for (int tries = 0; tries < 1000 && !connection; ++tries) {
-      if (auto accepted = accept(listening->first.get(), nullptr, nullptr); accepted >= 0) connection = Fd(accepted);
+      if (auto accepted = accept(listening->first.get(), nullptr, nullptr); accepted >= 0)
+        connection = Fd(accepted);
       std::this_thread::sleep_for(std::chrono::milliseconds(2));
     }
     wire::Hello hello;

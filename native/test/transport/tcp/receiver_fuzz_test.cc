@@ -1,5 +1,5 @@
-// Feeds the fuzzer's entry: valid streams, and streams damaged in every way that comes to mind, checksums made right
-// again.
+// Feeds the fuzzer's entry: valid streams, and streams damaged in every way that comes to mind, checksums
+// made right again.
 #include <gtest/gtest.h>
 
 #include <cstring>
@@ -49,7 +49,9 @@ class StreamMaker {
         final_rows = random_.chance(50) ? f.rows : random_.between(final_rows, f.rows);
         f.flags = static_cast<uint16_t>((begin ? wire::kBegin : 0) | (routed ? wire::kRoutedFrame : 0));
         const auto below = [&](uint32_t row) {
-          return routed ? static_cast<uint32_t>(std::lower_bound(list.begin(), list.end(), row) - list.begin()) : row;
+          return routed
+                     ? static_cast<uint32_t>(std::lower_bound(list.begin(), list.end(), row) - list.begin())
+                     : row;
         };
         f.first = begin ? 0 : f.first + f.count;
         f.count = below(final_rows) - f.first;
@@ -78,7 +80,8 @@ class StreamMaker {
   uint64_t generations_[2] = {0, 0};
 };
 
-std::vector<uint8_t> input(unsigned shape, uint8_t chunks, uint8_t release, const std::vector<Message>& stream) {
+std::vector<uint8_t> input(unsigned shape, uint8_t chunks, uint8_t release,
+                           const std::vector<Message>& stream) {
   std::vector<uint8_t> bytes{static_cast<uint8_t>(shape), chunks, release};
   const auto add = [&](const void* data, size_t size) {
     const auto* p = static_cast<const uint8_t*>(data);
@@ -92,8 +95,11 @@ std::vector<uint8_t> input(unsigned shape, uint8_t chunks, uint8_t release, cons
 }
 
 uint64_t interesting(Random& random) {
-  static const uint64_t values[] = {0, 1, 2, 3, 7, 8, 9, 16, 30, 31, 64, 0x7F, 0xFF, 0xFFFF, 0x10000, 0x7FFFFFFF,
-                                    0x80000000, 0xFFFFFFFF, 0x100000000, wire::kMaxGeneration, UINT64_MAX};
+  static const uint64_t values[] = {0,          1,          2,          3,           7,
+                                    8,          9,          16,         30,          31,
+                                    64,         0x7F,       0xFF,       0xFFFF,      0x10000,
+                                    0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 0x100000000, wire::kMaxGeneration,
+                                    UINT64_MAX};
   return random.chance(80) ? values[random.below(std::size(values))] : random.next();
 }
 
@@ -101,20 +107,48 @@ uint64_t interesting(Random& random) {
 void change_field(wire::Frame& f, Random& random) {
   const uint64_t v = interesting(random);
   switch (random.below(14)) {
-    case 0: f.flags = static_cast<uint16_t>(v & 7); break;
-    case 1: f.generation = v; break;
-    case 2: f.generation += v % 4; break;
-    case 3: f.rows = static_cast<uint32_t>(v); break;
-    case 4: f.taken = static_cast<uint32_t>(v); break;
-    case 5: f.first = static_cast<uint32_t>(v); break;
-    case 6: f.count = static_cast<uint32_t>(v); break;
-    case 7: f.final_rows = static_cast<uint32_t>(v); break;
-    case 8: f.meta_bytes = static_cast<uint16_t>(v); break;
-    case 9: f.body_bytes = static_cast<uint32_t>(v); break;
-    case 10: f.publication = static_cast<uint16_t>(random.chance(50) ? 7 : v); break;
-    case 11: f.kind = static_cast<wire::FrameKind>(v); break;
-    case 12: f.rows -= f.rows > 0, f.taken -= f.taken > 0; break;
-    default: f.first += 1, f.count -= 1; break;
+    case 0:
+      f.flags = static_cast<uint16_t>(v & 7);
+      break;
+    case 1:
+      f.generation = v;
+      break;
+    case 2:
+      f.generation += v % 4;
+      break;
+    case 3:
+      f.rows = static_cast<uint32_t>(v);
+      break;
+    case 4:
+      f.taken = static_cast<uint32_t>(v);
+      break;
+    case 5:
+      f.first = static_cast<uint32_t>(v);
+      break;
+    case 6:
+      f.count = static_cast<uint32_t>(v);
+      break;
+    case 7:
+      f.final_rows = static_cast<uint32_t>(v);
+      break;
+    case 8:
+      f.meta_bytes = static_cast<uint16_t>(v);
+      break;
+    case 9:
+      f.body_bytes = static_cast<uint32_t>(v);
+      break;
+    case 10:
+      f.publication = static_cast<uint16_t>(random.chance(50) ? 7 : v);
+      break;
+    case 11:
+      f.kind = static_cast<wire::FrameKind>(v);
+      break;
+    case 12:
+      f.rows -= f.rows > 0, f.taken -= f.taken > 0;
+      break;
+    default:
+      f.first += 1, f.count -= 1;
+      break;
   }
   seal(f);
 }
@@ -162,12 +196,14 @@ TEST(ReceiverFuzz, ValidStreamsAreTaken) {
   Random random(seed.value);
   for (uint32_t i = 0; i < scaled(1500); ++i) {
     const unsigned shape = random.below(fuzz::kShapes);
-    // The reader releases between two looks at the socket, so either a slot is used once, or bytes come one by one.
+    // The reader releases between two looks at the socket, so either a slot is used once, or bytes come one
+    // by one.
     const bool tiny = random.chance(3);
     const auto stream = StreamMaker(shape, random).make(tiny ? 5 : fuzz::shape(shape).depth);
     const auto bytes = input(shape, static_cast<uint8_t>(tiny ? 255 : random.below(255)), 1, stream);
     const Received end = fuzz::feed_tcp_receiver(bytes.data(), bytes.size());
-    ASSERT_EQ(end, stream.back().frame.kind == wire::FrameKind::goodbye ? Received::goodbye : Received::round);
+    ASSERT_EQ(end,
+              stream.back().frame.kind == wire::FrameKind::goodbye ? Received::goodbye : Received::round);
   }
 }
 
@@ -195,7 +231,8 @@ TEST(ReceiverFuzz, DamagedStreamsWriteNothingOutOfBounds) {
     const wire::PublicationLayout layout(fuzz::shape(shape));
     auto stream = StreamMaker(shape, random).make();
     for (uint32_t n = random.between(1, 3); n > 0 && !stream.empty(); --n) damage(stream, random, layout);
-    auto bytes = input(shape, static_cast<uint8_t>(random.next()), static_cast<uint8_t>(random.next()), stream);
+    auto bytes =
+        input(shape, static_cast<uint8_t>(random.next()), static_cast<uint8_t>(random.next()), stream);
     if (random.chance(20)) bytes[random.below(static_cast<uint32_t>(bytes.size()))] ^= 1 << random.below(8);
     if (random.chance(20)) bytes.resize(random.below(static_cast<uint32_t>(bytes.size())) + 1);
     refused += fuzz::feed_tcp_receiver(bytes.data(), bytes.size()) == Received::nonsense;

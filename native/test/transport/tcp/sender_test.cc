@@ -1,4 +1,5 @@
-// The sending half of a tcp link by itself: what its frames say, whatever happens between being queued and being sent.
+// The sending half of a tcp link by itself: what its frames say, whatever happens between being queued and
+// being sent.
 #include "transport/tcp/sender.h"
 
 #include <gtest/gtest.h>
@@ -118,7 +119,8 @@ TEST_F(SenderTest, ARoutedRangeIsCutByTheRowsThatAreTaken) {
   for (const wire::Frame& frame : sent) {
     EXPECT_EQ(frame.first, rows);
     rows += frame.count;
-    EXPECT_EQ(frame.final_rows, rows < 500 ? taken[rows] : 1000u) << "exactly what is taken below it has come";
+    EXPECT_EQ(frame.final_rows, rows < 500 ? taken[rows] : 1000u)
+        << "exactly what is taken below it has come";
   }
   EXPECT_EQ(rows, 500u);
 }
@@ -133,8 +135,9 @@ TEST_F(SenderTest, OneWhoTakesNothingGetsOneFrame) {
   EXPECT_EQ(sent[0].final_rows, 1000u);
 }
 
-// A destination that has its last row may reply before the rest of the round is published, and with all replies there
-// the slot is used again: what still waits to be sent of the old round must not be made from the new one.
+// A destination that has its last row may reply before the rest of the round is published, and with all
+// replies there the slot is used again: what still waits to be sent of the old round must not be made from
+// the new one.
 TEST_F(SenderTest, WhatWaitsStaysWhatItWasWhenTheSlotIsUsedAgain) {
   begin(1, 8, {0, 1}, true);
   advance(1, 4, true);
@@ -196,7 +199,8 @@ TEST_F(SenderTest, AFrameGoesOutInPiecesOfAnySize) {
   ASSERT_EQ(rows.size(), 400'000u);
   const uint32_t taken[] = {1, 3, 4, 7};
   for (size_t i = 0; i < 4; ++i)
-    EXPECT_EQ(std::memcmp(rows.data() + i * 100'000, column + taken[i] * 100'000, 100'000), 0) << "row " << taken[i];
+    EXPECT_EQ(std::memcmp(rows.data() + i * 100'000, column + taken[i] * 100'000, 100'000), 0)
+        << "row " << taken[i];
 }
 
 TEST_F(SenderTest, APeerThatIsGoneIsNoticedAndNothingIsKept) {
