@@ -16,9 +16,9 @@ inline int64_t now_ns() {
   return int64_t{t.tv_sec} * 1'000'000'000 + t.tv_nsec;
 }
 
-// A deadline `ms` from now; a negative number means never.
+// A deadline `ms` from now; a negative number (or none) means never.
 inline int64_t deadline_after_ms(double ms) {
-  if (ms < 0 || ms > 9e12) return kNever;
+  if (!(ms >= 0) || ms > 9e12) return kNever;
   return now_ns() + static_cast<int64_t>(ms * 1e6);
 }
 

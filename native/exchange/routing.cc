@@ -61,7 +61,8 @@ void Selections::make(const ExchangeConfig& config, uint32_t rank, uint32_t take
   count = 0;
   for (uint32_t i = 0; i < taken; ++i) {
     for (uint32_t slot = 0; slot < config.top_k; ++slot) {
-      const int32_t id = experts[size_t{row_of[i]} * config.top_k + slot];
+      // Loaded once: what is checked must be what is used, even if the peer writes on.
+      const int32_t id = __atomic_load_n(&experts[size_t{row_of[i]} * config.top_k + slot], __ATOMIC_RELAXED);
       if (id < 0 || static_cast<uint32_t>(id) >= config.experts) continue;
       if (config.placement[static_cast<size_t>(id)] != rank) continue;
       row[count] = row_of[i];

@@ -13,7 +13,7 @@ const scenario: workload.Scenario = {
   rounds: 9,
   layout: { hidden: 64, maxTokens: 8, depth: 2 },
 };
-const DEADLINE_MS = 700;
+const DEADLINE_MS = 500;
 
 /** How far attention rank 0 is with round 1 when it happens; the FFN ranks are then waiting for a batch. */
 type Phase = 'idle' | 'combining';
@@ -25,8 +25,9 @@ async function reach(phase: Phase, cluster: Cluster): Promise<void> {
   void cluster.attention[0]!.tell('combine', { generation: 1 });
 }
 
+/** All FFN ranks wait for a batch, the second one blocking. */
 const collects = (cluster: Cluster, options = {}): Promise<unknown>[] =>
-  cluster.ffn.map((member) => member.tell('collect', options));
+  cluster.ffn.map((member, rank) => member.tell('collect', { ...options, blocking: rank === 1 }));
 
 /** All rounds of attention rank 1. */
 async function carryOn(cluster: Cluster): Promise<void> {

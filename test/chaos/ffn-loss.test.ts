@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { TransportName } from 'tensorweft';
 import type { workload } from 'tensorweft/testing';
 import { describe, expect, it } from 'vitest';
+import type { CombineCommand } from '../processes/commands.js';
 import { type Cluster, useClusters } from '../support/cluster.js';
 import { AT_ONCE_MS, failure } from '../support/failures.js';
 import type { Member } from '../support/member.js';
@@ -15,7 +16,7 @@ const scenario: workload.Scenario = {
   layout: { hidden: 64, maxTokens: 8, depth: 2 },
 };
 /** How long the others wait for a stopped process, in milliseconds. */
-const DEADLINE_MS = 700;
+const DEADLINE_MS = 500;
 
 /** How far the FFN rank is with round 2 when it happens. */
 type Phase = 'idle' | 'dispatched' | 'collected' | 'replying';
@@ -44,15 +45,20 @@ async function reach(phase: Phase, cluster: Cluster): Promise<void> {
   if (phase === 'replying') for (const rank of [0, 1]) await victim!.tell('reply', { rank, rows: 3 });
 }
 
-/** Both attention ranks wait for round 2; when it is idle, they only dispatch it after `happens`. */
+/**
+ * Both attention ranks wait for round 2, the second one blocking unless `blocking` is false; when it is idle, they only
+ * dispatch it after `happens`.
+ */
 async function combineWhile(
   phase: Phase,
   cluster: Cluster,
-  options: { deadlineMs?: number; onPeerLoss?: 'skip'; without?: number[] },
+  { blocking = true, ...options }: Omit<CombineCommand, 'generation'>,
   happens: () => number | Promise<number>,
 ): Promise<{ since: number; combines: Promise<void>[] }> {
   const combine = (): Promise<void>[] =>
-    cluster.attention.map((member) => member.tell('combine', { generation: 2, ...options }));
+    cluster.attention.map((member, rank) =>
+      member.tell('combine', { generation: 2, blocking: blocking && rank === 1, ...options }),
+    );
   if (phase !== 'idle') {
     const combines = combine();
     await sleep(100);
@@ -144,7 +150,10 @@ describe.each(['shm', 'tcp'] as const)('over %s', (transport: TransportName) => 
     it('is stopped, and given up: the others carry on, and it learns of that', async () => {
       const cluster = await open(scenario, transport);
       await reach(phase, cluster);
-      const { combines } = await combineWhile(phase, cluster, {}, () => cluster.ffn[0]!.signal('SIGSTOP'));
+      // A thread that blocks could not be told to give anybody up.
+      const { combines } = await combineWhile(phase, cluster, { blocking: false }, () =>
+        cluster.ffn[0]!.signal('SIGSTOP'),
+      );
       const since = performance.timeOrigin + performance.now();
       for (const member of cluster.attention) await member.tell('drop', { role: 'ffn', rank: 0 });
       const lost = {

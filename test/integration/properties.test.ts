@@ -72,7 +72,7 @@ describe.each(['loopback', 'shm', 'tcp'] as const)('over %s', (transport) => {
       fc.asyncProperty(scenarios, runs, async (scenario, run) => {
         await play(scenario, { ...run, join: { transports: [transport], deadlineMs: 20_000 } });
       }),
-      { numRuns: Number(process.env.WEFT_RUNS ?? 25) },
+      { numRuns: Number(process.env.WEFT_RUNS ?? 20) },
     );
   }, 120_000);
 });

@@ -57,6 +57,7 @@ TEST(Patience, FixedModesNeverChange) {
 TEST(Deadline, ANegativeTimeMeansNever) {
   EXPECT_EQ(deadline_after_ms(-1), kNever);
   EXPECT_EQ(deadline_after_ms(1e30), kNever);
+  EXPECT_EQ(deadline_after_ms(std::numeric_limits<double>::quiet_NaN()), kNever);
   const int64_t now = now_ns();
   EXPECT_GE(deadline_after_ms(5), now + 5'000'000);
   EXPECT_LT(deadline_after_ms(5), now + 1'000'000'000);

@@ -194,13 +194,16 @@ describe('combine', () => {
     const slot = side.claim({ tokens: 1 });
     slot.experts.fill(-1);
     const round = slot.begin();
-    const combining = round.combine();
+    const into = mesh.tensor('f32', [1, HIDDEN]);
+    const combining = round.combine({ into });
+    await rejects(() => mesh.free(into), 'WEFT_STATE', { phase: 'combine' });
     await rejects(round.combine(), 'WEFT_STATE', { phase: 'combine' });
     await rejects(() => round.combineSync(), 'WEFT_STATE', { phase: 'combine' });
     await rejects(() => round.abandon(), 'WEFT_STATE', { phase: 'combine' });
     await rejects(() => slot.abandon(), 'WEFT_STATE', { phase: 'combine' });
     slot.dispatch();
     await combining;
+    mesh.free(into);
   });
 
   it('of a round whose slot has a new one', async () => {

@@ -148,6 +148,18 @@ describe('a wrong layout names the field', () => {
     for (const value of values) await refuses(field, () => resolveLayout(make(value) as ExchangeLayout));
   });
 
+  it('fields that there are none of, which may be misspelled', async () => {
+    const column = { name: 'a', dtype: 'u8', width: 1 };
+    const misspelled: [field: string, layout: object][] = [
+      ['layout.dept', { ...least, dept: 2 }],
+      ['layout.dispatch.type', { ...least, dispatch: { type: 'f32' } }],
+      ['layout.experts.top_k', { ...least, experts: { ...experts, top_k: 2 } }],
+      ['layout.columns[0].size', { ...least, columns: [{ ...column, size: 4 }] }],
+    ];
+    for (const [field, layout] of misspelled)
+      await refuses(field, () => resolveLayout(layout as ExchangeLayout));
+  });
+
   it('fields that do not go together', async () => {
     await refuses('layout.experts', () => resolveLayout({ ...least, combine: 'weighted' }));
     await refuses('layout.experts', () => resolveLayout({ ...least, dispatch: { mode: 'routed' } }));
