@@ -7,6 +7,7 @@ import {
   type Mesh,
   type Role,
   startCoordinator,
+  type WeftError,
 } from 'tensorweft';
 import { openRig } from 'tensorweft/testing';
 import { describe, expect, it } from 'vitest';
@@ -107,7 +108,9 @@ describe('a mesh', () => {
     while (departures.length === 0 && performance.now() < end) await sleep(2);
     expect(departures).toEqual([{ member: 1, role: 'attention', rank: 1, reason: 'left', epoch: 2 }]);
     stop();
+    const lost = new Promise<WeftError>((resolve) => rig.ffn[0]!.onCoordinatorLost(resolve));
     await rig.coordinator.close();
+    expect(await lost).toMatchObject({ code: 'WEFT_UNAVAILABLE' });
     await oneRound(rig.attention[0]!, rig.ffn[0]!);
   });
 
