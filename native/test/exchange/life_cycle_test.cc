@@ -110,7 +110,7 @@ TEST_P(LifeCycle, AnAbandonedRoundComesBackWhenAllRanksHaveReplied) {
   Steps steps(GetParam(), plain_config({1, 2}, 8, 2));
   const uint64_t g = steps.dispatch(0, 2);
   EXPECT_EQ(steps.attention(0).abandon(g), Code::ok);
-  EXPECT_EQ(steps.attention(0).phase(g), SlotPhase::failed);
+  EXPECT_EQ(steps.attention(0).phase(g), SlotPhase::abandoned);
   steps.dispatch(0, 2);
   uint64_t next;
   EXPECT_EQ(steps.attention(0).claim(next), Code::slot_busy);

@@ -20,7 +20,8 @@ constexpr int64_t kFlushNs = 200'000'000;
 // packets get lost, but acknowledgements are delayed by 40 ms.)
 void see_off(int socket, int64_t deadline) {
   constexpr size_t kMuch = 1 << 20;
-  for (int turns = 16; turns > 0 && now_ns() < deadline;) {  // a peer that never stops sending holds nobody up
+  for (int turns = 16;
+       turns > 0 && now_ns() < deadline;) {  // a peer that never stops sending holds nobody up
     int left = 0;
     if (ioctl(socket, SIOCOUTQNSD, &left) != 0) return;
     if (left == 0) --turns;

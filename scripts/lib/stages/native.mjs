@@ -22,7 +22,7 @@ export async function nativeSuite(tally, { folder, sanitize = '', filter, env = 
     return tally.fail(failureText(error));
   }
   const report = join(logs, `${folder}.json`);
-  const args = [`--gtest_output=json:${report}`, '--gtest_color=no', '--gtest_brief=1'];
+  const args = [`--gtest_output=json:${report}`, '--gtest_color=no'];
   if (filter !== undefined) args.push(`--gtest_filter=${filter}`);
   const program = inRoot('out', folder, 'native_tests');
   const failure = await runWithRetries(folder, [program, ...args], report, env, retries);
@@ -66,13 +66,17 @@ async function runWithRetries(folder, command, report, env, retries) {
 }
 
 function count(tally, report, failure) {
+  // A crash: the output ends with the test that ran.
   if (!existsSync(report)) return tally.fail(failureText(failure ?? new Error(`${report} was not written`)));
   const { testsuites } = JSON.parse(readFileSync(report, 'utf8'));
   const tests = testsuites.flatMap(({ testsuite }) => testsuite).filter(({ status }) => status === 'RUN');
-  const failed = tests.filter(({ failures }) => failures !== undefined).length;
+  const failed = tests.filter(({ failures }) => failures !== undefined);
   const skipped = tests.filter(({ result }) => result === 'SKIPPED').length;
-  tally.passed += tests.length - failed - skipped;
+  tally.passed += tests.length - failed.length - skipped;
   if (skipped > 0) tally.skip('skipped by the tests themselves', skipped);
-  if (failed > 0 || failure !== undefined) tally.fail(failureText(failure), Math.max(failed, 1));
+  for (const { classname, name, failures } of failed)
+    tally.fail(`${classname}.${name}: ${failures.map((one) => one.failure).join('\n')}`);
+  // A sanitizer's complaint, at the end or beside the tests.
+  if (failure !== undefined && failed.length === 0) tally.fail(failureText(failure));
   if (tests.length === 0) tally.fail('no test matches the filter');
 }
