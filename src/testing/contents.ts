@@ -1,5 +1,12 @@
 import { type DType, type TypedArray, viewOf } from '../tensor/dtype.js';
-import { bf16Of, combineRows, dequantizeRow, quantizeRow, type Summand, valueOfBf16 } from './numerics.js';
+import {
+  bf16OfAll,
+  combineRows,
+  dequantizeRow,
+  quantizeRow,
+  type Summand,
+  valuesOfBf16,
+} from './numerics.js';
 import { expertsOf, type Facts, noise, type RowPlace, tokensOf, weightOf } from './scenario.js';
 
 /** Channel values of a row before they are converted: in (-8, 8), different for every rank, round, row and channel. */
@@ -23,8 +30,8 @@ export function wireRow(facts: Facts, place: RowPlace): WireRow {
   const source = sourceRow(facts, place);
   switch (facts.dtype) {
     case 'bf16': {
-      const hidden = Uint16Array.from(source, bf16Of);
-      return { hidden, values: Float32Array.from(hidden, valueOfBf16) };
+      const hidden = bf16OfAll(source);
+      return { hidden, values: valuesOfBf16(hidden) };
     }
     case 'fp8e4m3': {
       const row = quantizeRow(source, facts.powerOfTwo);
@@ -52,9 +59,12 @@ export function columnRow(facts: Facts, column: number, place: RowPlace): TypedA
 /** What expert (or ffn rank) `who` makes of a row. */
 export function expertRow(values: Float32Array, who: number, generation: number): Uint16Array {
   const n = values.length;
-  return Uint16Array.from(values, (_, c) =>
-    bf16Of(values[(c + who) % n]! * (1 + (who % 8) / 8) + (((c * 31 + who * 17 + generation) % 13) - 6) / 16),
-  );
+  const out = new Float32Array(n);
+  for (let c = 0; c < n; c++) {
+    const shift = (((c * 31 + who * 17 + generation) % 13) - 6) / 16;
+    out[c] = values[(c + who) % n]! * (1 + (who % 8) / 8) + shift;
+  }
+  return bf16OfAll(out);
 }
 
 /** Rows of a free reply (combine 'none'), and what is in them. */
@@ -92,7 +102,7 @@ export function expectedResult(
   const out = dtype === 'f32' ? new Float32Array(tokens * hidden) : new Uint16Array(tokens * hidden);
   for (let token = 0; token < tokens; token++) {
     const row = combineRows(summandsOf(facts, ffn, { ...place, token }, without), hidden);
-    out.set(dtype === 'f32' ? row : Uint16Array.from(row, bf16Of), token * hidden);
+    out.set(dtype === 'f32' ? row : bf16OfAll(row), token * hidden);
   }
   return out;
 }

@@ -8,7 +8,6 @@ import { useClusters } from '../support/cluster.js';
 import { program } from '../support/member.js';
 
 const { open } = useClusters();
-const TRANSPORTS = ['loopback', 'shm', 'tcp'] as const;
 
 interface Ended {
   code: number | null;
@@ -35,7 +34,7 @@ async function run(...args: string[]): Promise<Ended> {
   return { code, signal, out, err, ms: performance.now() - start };
 }
 
-describe.each(TRANSPORTS)('over %s', (transport) => {
+describe.each(['shm', 'tcp'] as const)('over %s', (transport) => {
   it('a process ends by itself after close(), which ended the waits under way', async () => {
     const { code, signal, out, err } = await run(program('life'), transport, 'close');
     expect({ code, signal, err }).toEqual({ code: 0, signal: null, err: '' });
@@ -60,9 +59,7 @@ describe.each(TRANSPORTS)('over %s', (transport) => {
     expect(thrown).toMatchObject({ code: 1, signal: null });
     expect(thrown!.err).toContain('on purpose');
   });
-});
 
-describe.each(['shm', 'tcp'] as const)('over %s', (transport) => {
   it('killed processes leave no file, no zombie and no orphan', async () => {
     const shm = readdirSync('/dev/shm').sort();
     const scenario = { attention: 2, ffn: 1, rounds: 500, layout: { hidden: 64, maxTokens: 8 } };

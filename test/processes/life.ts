@@ -23,6 +23,7 @@ async function openPair(): Promise<Pair> {
       role,
       layout: { hidden: 256, maxTokens: 16 },
       transports: [transport],
+      heapBytes: 1 << 20,
     });
   const [attention, ffn] = await Promise.all([join('attention'), join('ffn')]);
   const close = async (): Promise<void> => {

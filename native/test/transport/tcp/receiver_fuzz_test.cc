@@ -59,7 +59,7 @@ class StreamMaker {
         f.body_bytes = static_cast<uint32_t>(body_bytes_of(f, layout_));
         message.body.resize(f.body_bytes);
         random_.fill(message.body);
-        if (begin && routed) std::memcpy(message.body.data(), list.data(), list.size() * 4);
+        if (begin && routed) std::ranges::copy(std::as_bytes(std::span(list)), message.body.begin());
         seal(f);
         stream.push_back(message);
       }
