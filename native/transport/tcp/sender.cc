@@ -52,7 +52,6 @@ TcpSender::Entry& TcpSender::push() {
   Entry& entry = at(size_++);
   entry = Entry{};
   entry.frame.epoch = epoch_;
-  pending_.store(true, std::memory_order_relaxed);
   return entry;
 }
 
@@ -158,9 +157,9 @@ size_t TcpSender::gather(const Entry& entry, std::span<iovec> out) const {
 }
 
 bool TcpSender::flush(int socket) {
-  bool moved = false;
+  bool moved = false, full = false;
   std::array<iovec, kMaxPieces> pieces;
-  while (size_ > 0 && !failed_) {
+  while (size_ > 0) {
     Entry& entry = at(0);
     if (!entry.sealed) seal(entry);
     msghdr message{};
@@ -169,7 +168,8 @@ bool TcpSender::flush(int socket) {
     const ssize_t n = sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
     if (n < 0) {
       if (errno == EINTR) continue;
-      if (errno == EAGAIN || errno == EWOULDBLOCK) return moved;
+      full = errno == EAGAIN || errno == EWOULDBLOCK;
+      if (full) break;
       failed_ = true;
       size_ = 0;
       break;
@@ -186,7 +186,7 @@ bool TcpSender::flush(int socket) {
     head_ = (head_ + 1) % entries_.size();
     --size_;
   }
-  pending_.store(false, std::memory_order_relaxed);
+  pending_.store(full, std::memory_order_relaxed);
   return moved;
 }
 

@@ -25,7 +25,10 @@ class TcpSender {
   // Sends what the socket takes; true if that was anything. Errors are left for the receiving half to find,
   // which first delivers what the peer sent before it went away.
   bool flush(int socket);
+  // The socket was full: there is something left for when it has room. Not set while the first try is under
+  // way, or another thread would find the socket writable again and again, and us at it.
   bool pending() const { return pending_.load(std::memory_order_relaxed); }
+  bool empty() const { return size_ == 0; }
   bool failed() const { return failed_; }
 
  private:

@@ -2,6 +2,7 @@
 
 #include <linux/sockios.h>
 #include <poll.h>
+#include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
@@ -66,7 +67,10 @@ bool TcpLink::progress() {
     if (state() == LinkState::up) moved |= sender_.flush(socket_.get());
     send_lock_.unlock();
   }
-  if (!receive_lock_.try_lock()) return moved;
+  if (!receive_lock_.try_lock()) {
+    sched_yield();  // the holder may share our core, and spinning would keep it from going on
+    return moved;
+  }
   if (state() == LinkState::up) {
     switch (receiver_.receive(socket_.get())) {
       case Received::nothing:
@@ -104,7 +108,7 @@ void TcpLink::close() {
   if (state() == LinkState::up) {
     const int64_t deadline = now_ns() + kFlushNs;
     sender_.enqueue_goodbye();
-    while (!sender_.failed() && sender_.pending() && now_ns() < deadline) {
+    while (!sender_.empty() && now_ns() < deadline) {
       if (sender_.flush(socket_.get())) continue;
       pollfd p{socket_.get(), POLLOUT, 0};
       poll(&p, 1, 10);

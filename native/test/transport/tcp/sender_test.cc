@@ -143,7 +143,7 @@ TEST_F(SenderTest, WhatWaitsStaysWhatItWasWhenTheSlotIsUsedAgain) {
   advance(1, 4, true);
   frames();
   advance(1, 8, false);  // nothing in it that destination 2 takes
-  EXPECT_TRUE(sender->pending());
+  EXPECT_FALSE(sender->empty());
   begin(4, 3, {0, 1, 2}, true);  // depth 3: the same slot
   advance(4, 3, true);
   const auto sent = frames();
@@ -179,7 +179,7 @@ TEST_F(SenderTest, AFrameGoesOutInPiecesOfAnySize) {
   for (size_t i = 0; i < 800'000; ++i) column[i] = static_cast<std::byte>(i / 1000);
   advance(1, 8, true);
   std::vector<std::byte> bytes;
-  for (int i = 0; sender->pending() && i < 10'000; ++i) {
+  for (int i = 0; !sender->empty() && i < 10'000; ++i) {
     sender->flush(sockets->near.get());
     const auto some = sockets->drain();
     bytes.insert(bytes.end(), some.begin(), some.end());
