@@ -6,6 +6,7 @@
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { isMainThread } from 'node:worker_threads';
 import { WeftError } from './errors.js';
 
 /** native/core/status.h, `Code`, in its order. */
@@ -222,7 +223,8 @@ export interface NativeBench {
   shared(bytes: number): number;
   floorBytes(work: NativeWorkload): number;
   /** Keeps the calling thread on one core. */
-  pin(core: number): boolean;
+  /** To the i-th core that the calling thread may run on. */
+  pin(i: number): boolean;
   floor(
     work: NativeWorkload,
     fd: number,
@@ -265,6 +267,8 @@ export interface NativeAddon {
   Attention: new (endpoint: NativeEndpoint, onCombined: Ended) => NativeAttention;
   Ffn: new (endpoint: NativeEndpoint, onCollected: Ended) => NativeFfn;
   info(): NativeInfo;
+  /** Ends every blocking wait of every thread of this process with `closed`. */
+  interruptAll(): void;
   quantise(
     src: Uint16Array | Float32Array,
     q: Uint8Array,
@@ -319,3 +323,6 @@ function load(): NativeAddon {
 }
 
 export const native: NativeAddon = load();
+
+// A process that exits waits for its threads; a worker that blocks in a wait would hold it up.
+if (isMainThread) process.once('exit', () => native.interruptAll());

@@ -50,12 +50,15 @@ Napi::Value floor_bytes(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), static_cast<double>(bench::floor_bytes(read_work(info[0]))));
 }
 
-// pin(core): the calling thread
+// pin(i) -> done: the calling thread, to the i-th core that it may run on
 Napi::Value pin(const Napi::CallbackInfo& info) {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  CPU_SET(arg_u32(info, 0), &set);
-  return Napi::Boolean::New(info.Env(), sched_setaffinity(0, sizeof set, &set) == 0);
+  cpu_set_t usable, one;
+  CPU_ZERO(&one);
+  if (sched_getaffinity(0, sizeof usable, &usable) != 0) return Napi::Boolean::New(info.Env(), false);
+  uint32_t left = arg_u32(info, 0);
+  for (int core = 0; core < CPU_SETSIZE && CPU_COUNT(&one) == 0; ++core)
+    if (CPU_ISSET(core, &usable) && left-- == 0) CPU_SET(core, &one);
+  return Napi::Boolean::New(info.Env(), sched_setaffinity(0, sizeof one, &one) == 0);
 }
 
 // floor(work, fd, isAttention, rank, base, samples | rounds, yield) -> wrong bytes

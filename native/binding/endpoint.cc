@@ -1,5 +1,7 @@
 #include "binding/endpoint.h"
 
+#include <mutex>
+#include <set>
 #include <thread>
 
 #include "binding/addon.h"
@@ -82,7 +84,25 @@ class Connect {
   Expected<void> outcome_;
 };
 
+std::mutex open_endpoints_lock;
+std::set<Endpoint*> open_endpoints;
+
 }  // namespace
+
+Interruptible::Interruptible(Endpoint& endpoint) : endpoint_(endpoint) {
+  std::lock_guard hold(open_endpoints_lock);
+  open_endpoints.insert(&endpoint_);
+}
+
+Interruptible::~Interruptible() {
+  std::lock_guard hold(open_endpoints_lock);
+  open_endpoints.erase(&endpoint_);
+}
+
+void interrupt_all() {
+  std::lock_guard hold(open_endpoints_lock);
+  for (Endpoint* endpoint : open_endpoints) endpoint->interrupt();
+}
 
 EndpointObject::EndpointObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<EndpointObject>(info) {
   info.This().As<Napi::Object>().TypeTag(&kEndpointTag);
@@ -115,6 +135,7 @@ EndpointObject::EndpointObject(const Napi::CallbackInfo& info) : Napi::ObjectWra
   core->endpoint = std::move(*endpoint);
   core_ = std::move(core);
   exit_ = std::make_unique<ExitGuard>(info.Env(), core_);
+  interruptible_ = std::make_unique<Interruptible>(*core_->endpoint);
 }
 
 EndpointObject::~EndpointObject() {
@@ -238,6 +259,7 @@ Napi::Function EndpointObject::define(Napi::Env env) {
 
 void init_endpoint(Napi::Env env, Napi::Object exports) {
   exports.Set("Endpoint", EndpointObject::define(env));
+  exports.Set("interruptAll", Napi::Function::New(env, [](const Napi::CallbackInfo&) { interrupt_all(); }));
 }
 
 }  // namespace weft::binding

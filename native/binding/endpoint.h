@@ -36,6 +36,18 @@ class ExitGuard {
   std::shared_ptr<Core> core_;
 };
 
+// While it lives, interrupt_all() ends the blocking wait of its endpoint, whatever thread that is in.
+class Interruptible {
+ public:
+  explicit Interruptible(Endpoint& endpoint);
+  ~Interruptible();
+  Interruptible(const Interruptible&) = delete;
+
+ private:
+  Endpoint& endpoint_;
+};
+void interrupt_all();
+
 class EndpointObject : public Napi::ObjectWrap<EndpointObject> {
  public:
   static Napi::Function define(Napi::Env env);
@@ -59,6 +71,7 @@ class EndpointObject : public Napi::ObjectWrap<EndpointObject> {
 
   std::shared_ptr<Core> core_;
   std::unique_ptr<ExitGuard> exit_;
+  std::unique_ptr<Interruptible> interruptible_;
   std::shared_ptr<std::atomic<bool>> abort_ = std::make_shared<std::atomic<bool>>(false);
 };
 

@@ -4,7 +4,14 @@
 
 #include <cerrno>
 
+#include "core/clock.h"
+
 namespace weft {
+
+namespace {
+// How long close() tries to get rid of bytes that peers have not taken in, in all.
+constexpr int64_t kGoodbyeNs = 200'000'000;
+}  // namespace
 
 Expected<std::unique_ptr<Endpoint>> Endpoint::create(const EndpointOptions& options) {
   auto arena = Arena::create(options.arena_bytes, options.member, options.epoch, options.hot_bytes);
@@ -66,6 +73,13 @@ void Endpoint::keep_sending() {
   if (!ticking_.load(std::memory_order_relaxed)) nudge();
 }
 
+void Endpoint::interrupt() {
+  interrupted_.store(true);
+  // close() holds this lock while it takes the doorbell away, and has woken the caller itself.
+  std::unique_lock open(connect_lock_, std::try_to_lock);
+  if (open && !closed_.load()) own_bell_.wake(1u << static_cast<uint32_t>(Bay::caller));
+}
+
 void Endpoint::close() {
   if (closed_.exchange(true)) return;
   std::lock_guard connecting(connect_lock_);
@@ -83,8 +97,10 @@ void Endpoint::close() {
     own_bell_.wake(1u << static_cast<uint32_t>(Bay::caller));
     sched_yield();
   }
+  // One deadline for all: peers that take nothing in must not add up.
+  const int64_t deadline = now_ns() + kGoodbyeNs;
   for (const auto& link : links_)
-    if (link) link->close();  // connect() may have ended without some
+    if (link) link->close(deadline);  // connect() may have ended without some
   listeners_.clear();
   own_bell_.close();
   arena_->close();

@@ -82,6 +82,9 @@ class Endpoint {
   // After Link::publish() left bytes behind that no waiter will move.
   void keep_sending();
 
+  // Ends the blocking wait with `closed`, if there is one, and those to come; closes nothing. From any
+  // thread: a process that exits waits for its threads.
+  void interrupt();
   // Ends every wait with `closed`, says goodbye to every peer, closes every connection. Idempotent; from any
   // thread but the service thread (not from on_end).
   void close();
@@ -100,6 +103,8 @@ class Endpoint {
   Expected<void> accept_all(int64_t deadline, const std::atomic<bool>* cancelled);
 
   bool progress();
+  // No blocking wait may go on.
+  bool over() const { return closed_.load() || interrupted_.load(); }
   bool serve_operations();
   void serve();
   void end(size_t i, Code code);
@@ -144,6 +149,7 @@ class Endpoint {
   std::atomic<bool> caller_waited_{false};  // or was under way since the service thread last looked
   std::atomic<bool> service_sleeps_{false};
   std::atomic<bool> ticking_{false};  // the service thread will look again within a tick
+  std::atomic<bool> interrupted_{false};
   std::atomic<bool> closed_{false};
   std::thread service_;
 };

@@ -1,9 +1,7 @@
-// The contract between the row exchange and a transport. docs/architecture.md, "Transports".
+// The contract between the row exchange and a transport: how connections come about. What they do is in
+// link.h. docs/architecture.md, "Transports".
 #pragma once
 
-#include <sys/socket.h>
-
-#include <atomic>
 #include <memory>
 #include <span>
 #include <string>
@@ -13,80 +11,10 @@
 #include "core/status.h"
 #include "memory/arena.h"
 #include "memory/doorbell.h"
+#include "transport/link.h"
 #include "wire/hello.h"
-#include "wire/publication.h"
 
 namespace weft {
-
-// A publication of the peer that we read: where it lies in the peer's arena, and which destination of it we
-// are.
-struct Inbound {
-  uint16_t publication;
-  uint16_t destination;
-  uint64_t offset;
-  const wire::PublicationLayout* layout;
-};
-
-// Rows [from, to) of a slot of ours have become final for one destination. The state word is stored already.
-struct Outgoing {
-  const wire::PublicationLayout* layout;
-  const std::byte* base;  // of the publication; its slot stays as it is until the destination released it
-  uint16_t publication;
-  uint16_t destination;
-  uint64_t generation;
-  uint32_t from, to;
-  bool begin;  // the first of the round
-};
-
-enum class LinkState : uint8_t { up, closed, lost, broken };  // broken: the peer broke the protocol
-
-// The connection to one peer. publish() and release() are for the thread that owns the exchange; progress()
-// may be called by any thread: a link that needs progress locks its own halves.
-class Link {
- public:
-  virtual ~Link() = default;
-  // The peer's i-th inbound publication, readable here: its own memory, or a mirror of it.
-  virtual const std::byte* inbound(size_t i) const = 0;
-  virtual const std::shared_ptr<Mapping>& inbound_memory() const = 0;
-  // Mirrors hold the rows that we take packed; publishers' memory holds them where they were published.
-  virtual bool packs_rows() const = 0;
-  // Makes the rows visible to the peer. Never blocks: what can't be sent now is sent by progress().
-  virtual void publish(const Outgoing& rows) = 0;
-  // We are done reading this generation of an inbound publication; its slot may be overwritten.
-  virtual void release(size_t inbound, uint64_t generation) = 0;
-  // True while bytes of ours wait for room in the transport.
-  virtual bool sending() const = 0;
-  // Data comes only through progress(); waiters must call it. Otherwise it is only called when fd() is ready.
-  virtual bool needs_progress() const = 0;
-  virtual bool progress() = 0;  // true: something moved
-  // For poll(2): readable when there is something to do, e.g. the peer's death to notice. -1: none.
-  virtual int fd() const = 0;
-  // Says goodbye (so that the peer sees `closed`, not `lost`) and stops all access to the peer's and our
-  // memory.
-  virtual void close() = 0;
-
-  // The peer wrote nonsense: it is not listened to any more, and is told by the end of the connection.
-  void condemn() { end(LinkState::broken); }
-  // We want no more of the peer, say because it does not answer: for us it is lost, and for it we are.
-  void drop() { end(LinkState::lost); }
-  LinkState state() const { return state_.load(std::memory_order_acquire); }
-
- protected:
-  // The first end counts.
-  void set_state(LinkState state) {
-    LinkState up = LinkState::up;
-    state_.compare_exchange_strong(up, state, std::memory_order_acq_rel);
-  }
-
- private:
-  void end(LinkState how) {
-    const int socket = fd();
-    set_state(how);
-    if (socket >= 0) ::shutdown(socket, SHUT_RDWR);
-  }
-
-  std::atomic<LinkState> state_{LinkState::up};
-};
 
 // Our side, as a transport sees it.
 struct Local {

@@ -47,7 +47,7 @@ Code Endpoint::wait(Operation& operation, const std::atomic<int32_t>* cancel_fla
     }
     // Now and then even while data moves: a peer that keeps sending must not keep us from the deadline.
     if (idle == Idle::spin && ++turns % kTurnsPerLook != 0) continue;
-    outcome = closed_.load() ? Code::closed : interrupted(operation, cancel_flag);  // SYNC POINT closing
+    outcome = over() ? Code::closed : interrupted(operation, cancel_flag);  // SYNC POINT closing
     if (outcome != Code::again) break;
     if (idle == Idle::yield) sched_yield();
     if (idle != Idle::park) continue;
@@ -57,7 +57,7 @@ Code Endpoint::wait(Operation& operation, const std::atomic<int32_t>* cancel_fla
     if (has_data_links_ && progress()) continue;
     outcome = operation.step();
     if (outcome != Code::again) break;
-    if (operation.cancelled() || closed_.load()) continue;
+    if (operation.cancelled() || over()) continue;
     const int64_t poll_again = cancel_flag == nullptr ? kNever : now_ns() + kCancelPollNs;
     sleep(Bay::caller, std::min(operation.wake_ns(), poll_again), true);
   }

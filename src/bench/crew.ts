@@ -16,14 +16,14 @@ const PROGRAM = fileURLToPath(new URL('./rank-main.js', import.meta.url));
 /** The ranks of a benchmark, each a process of its own; all contenders run in the same processes, one after another. */
 export class Crew implements AsyncDisposable {
   readonly shape: Shape;
-  readonly pinned: boolean;
+  /** Every rank stays on a core of its own. */
+  pinned = false;
   readonly #coordinator: Coordinator;
   readonly #ranks: ChildProcess[];
   #base = 0;
 
-  private constructor(shape: Shape, pinned: boolean, coordinator: Coordinator, ranks: ChildProcess[]) {
+  private constructor(shape: Shape, coordinator: Coordinator, ranks: ChildProcess[]) {
     this.shape = shape;
-    this.pinned = pinned;
     this.#coordinator = coordinator;
     this.#ranks = ranks;
   }
@@ -37,7 +37,7 @@ export class Crew implements AsyncDisposable {
       fork(PROGRAM, { serialization: 'advanced', stdio: ['ignore', 'inherit', 'inherit', 'ipc', memory] }),
     );
     closeSync(memory);
-    const crew = new Crew(shape, !crowded, coordinator, ranks);
+    const crew = new Crew(shape, coordinator, ranks);
     try {
       await crew.#assemble(transport, wait, crowded);
       return crew;
@@ -50,13 +50,14 @@ export class Crew implements AsyncDisposable {
   async #assemble(transport: TransportName, wait: WaitPolicy, crowded: boolean): Promise<void> {
     const { shape } = this;
     const { url, token } = this.#coordinator;
-    await this.#all((member) => {
+    const joined = await this.#all((member) => {
       const isAttention = member < shape.attention;
       const rank = isAttention ? member : member - shape.attention;
       const core = crowded ? undefined : member;
       const common = { coordinator: url, token, shape, transport, wait, crowded };
       return { do: 'join', start: { ...common, isAttention, rank, core } };
     });
+    this.pinned = joined.every(({ pinned }) => pinned);
     if (transport === 'tcp') await this.#connectSockets();
   }
 

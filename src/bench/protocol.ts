@@ -22,7 +22,7 @@ export interface RankStart {
   shape: Shape;
   transport: TransportName;
   wait: WaitPolicy;
-  /** Core to stay on; undefined: any. */
+  /** Which of the usable cores to stay on; undefined: any. */
   core: number | undefined;
   /** More ranks than cores: the floors yield instead of spinning. */
   crowded: boolean;
@@ -30,6 +30,8 @@ export interface RankStart {
 
 export interface Answer {
   port?: number;
+  /** Whether it stays on a core of its own. */
+  pinned?: boolean;
   /** Nanoseconds of each round; of attention ranks. */
   samples?: Float64Array;
   wrong?: number;

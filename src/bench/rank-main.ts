@@ -25,8 +25,7 @@ async function obey(command: Command): Promise<Answer> {
         wait: start.wait,
         deadlineMs: 30_000,
       });
-      if (start.core !== undefined) bench.pin(start.core);
-      return {};
+      return { pinned: start.core !== undefined && bench.pin(start.core) };
     case 'listen': {
       const listening = bench.listen();
       sockets = listening?.[0];

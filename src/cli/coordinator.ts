@@ -1,5 +1,8 @@
+import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
+import { invalidArgument, systemError } from '../errors.js';
 import type { Coordinator } from '../mesh/coordinator.js';
+import type { ServerTls } from '../mesh/coordinator-server.js';
 import type { Departure } from '../mesh/roster.js';
 import { columns, printJson } from './output.js';
 import { givenToken } from './token.js';
@@ -11,6 +14,9 @@ interface Options {
   host: string;
   port: number;
   tokenFile?: string;
+  tlsCert?: string;
+  tlsKey?: string;
+  joinDeadline?: number;
   json?: true;
 }
 
@@ -26,15 +32,32 @@ export function registerCoordinator(program: Command): void {
       '--token-file <path>',
       "file that holds the mesh's token (default: WEFT_TOKEN, or a new random one)",
     )
+    .option('--tls-cert <path>', 'certificate (PEM) to speak wss with; needs --tls-key')
+    .option('--tls-key <path>', 'private key (PEM) of the certificate')
+    .option(
+      '--join-deadline <seconds>',
+      'from the first join until all must be there; no limit if not given',
+      wholeNumber(1, 2_000_000),
+    )
     .option('--json', 'print one JSON object')
     .action(runCoordinator);
 }
 
-async function runCoordinator({ attention, ffn, host, port, tokenFile, json }: Options): Promise<void> {
+async function runCoordinator(options: Options): Promise<void> {
+  const { attention, ffn, host, port, tokenFile, joinDeadline, json } = options;
   const given = givenToken(tokenFile, process.env, log);
+  const tls = givenTls(options);
   const stopped = untilStopped();
   const { startCoordinator } = await import('../mesh/coordinator.js');
-  await using coordinator = await startCoordinator({ attention, ffn, host, port, token: given?.token });
+  await using coordinator = await startCoordinator({
+    attention,
+    ffn,
+    host,
+    port,
+    tls,
+    token: given?.token,
+    joinDeadlineMs: joinDeadline === undefined ? undefined : joinDeadline * 1000,
+  });
   tellEvents(coordinator, attention + ffn);
   // A token that came from elsewhere stays there: what is printed here ends up in logs.
   const { url, token } = coordinator;
@@ -49,6 +72,25 @@ async function runCoordinator({ attention, ffn, host, port, tokenFile, json }: O
     );
   log(`waiting for ${attention} attention and ${ffn} ffn ranks`);
   log(`stopped by ${await stopped}`);
+}
+
+function givenTls({ tlsCert, tlsKey }: Options): ServerTls | undefined {
+  if (tlsCert === undefined && tlsKey === undefined) return undefined;
+  if (tlsCert === undefined || tlsKey === undefined)
+    throw invalidArgument(
+      tlsCert === undefined ? '--tls-cert' : '--tls-key',
+      undefined,
+      'given with the other',
+    );
+  return { cert: pem('--tls-cert', tlsCert), key: pem('--tls-key', tlsKey) };
+}
+
+function pem(option: string, path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    throw systemError(option, error);
+  }
 }
 
 function tellEvents(coordinator: Coordinator, members: number): void {

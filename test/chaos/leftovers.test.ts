@@ -60,6 +60,10 @@ describe.each(['shm', 'tcp'] as const)('over %s', (transport) => {
     expect(thrown!.err).toContain('on purpose');
   });
 
+  it('a process may exit while a worker of it blocks in a wait without an end', async () => {
+    expect(await run(program('blocked'), transport)).toMatchObject({ code: 9, signal: null, err: '' });
+  });
+
   it('killed processes leave no file, no zombie and no orphan', async () => {
     const shm = readdirSync('/dev/shm').sort();
     const scenario = { attention: 2, ffn: 1, rounds: 500, layout: { hidden: 64, maxTokens: 8 } };

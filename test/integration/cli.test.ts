@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { joinMesh } from 'tensorweft';
 import { describe, expect, it } from 'vitest';
+import { hasOpenssl, selfSigned } from '../support/certificate.js';
 import { type Ended, ended, start, weft } from './weft.js';
 
 const { version } = JSON.parse(readFileSync('package.json', 'utf8')) as { version: string };
@@ -145,6 +146,29 @@ describe('weft coordinator', () => {
     const { code, stdout, stderr } = await end;
     expect(code).toBe(0);
     expect(stdout + stderr).not.toContain('hidden-token');
+  });
+
+  it.skipIf(!hasOpenssl)('speaks wss with a certificate, and wants its key too', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'weft-cli-'));
+    try {
+      const [cert, key] = [join(folder, 'cert.pem'), join(folder, 'key.pem')];
+      const pem = selfSigned();
+      writeFileSync(cert, pem.cert);
+      writeFileSync(key, pem.key, { mode: 0o600 });
+      const args = ['coordinator', '--attention', '1', '--ffn', '1', '--json', '--tls-cert', cert];
+      expect(await weft(args)).toMatchObject({ code: 1, stderr: expect.stringContaining('--tls-key') });
+      const child = start([...args, '--tls-key', key, '--join-deadline', '1']);
+      const end = ended(child);
+      const { url, token } = JSON.parse(await firstJson(child)) as { url: string; token: string };
+      expect(url).toMatch(/^wss:/);
+      // Nobody else comes, so the join deadline ends it.
+      const joining = joinMesh({ coordinator: url, token, role: 'ffn', layout, tls: { ca: pem.cert } });
+      await expect(joining).rejects.toMatchObject({ code: 'WEFT_DEADLINE' });
+      child.kill('SIGTERM');
+      expect((await end).code).toBe(0);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
   });
 
   it('prints typed errors on one line', async () => {

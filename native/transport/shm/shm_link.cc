@@ -61,7 +61,7 @@ bool ShmLink::progress() {
   return true;
 }
 
-void ShmLink::close() {
+void ShmLink::close(int64_t) {
   if (!socket_) return;
   if (state() == LinkState::up) {
     send(socket_.get(), &kGoodbye, 1, MSG_NOSIGNAL | MSG_DONTWAIT);

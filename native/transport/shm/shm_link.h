@@ -17,7 +17,7 @@ class ShmLink : public Link {
   bool needs_progress() const override { return false; }
   bool progress() override;
   int fd() const override { return state() == LinkState::up ? socket_.get() : -1; }
-  void close() override;
+  void close(int64_t) override;
 
  private:
   ShmLink() = default;

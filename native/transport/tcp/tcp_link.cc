@@ -13,9 +13,6 @@
 namespace weft {
 
 namespace {
-// How long close() tries to get rid of bytes that wait for room in the socket, or in it.
-constexpr int64_t kFlushNs = 200'000'000;
-
 // When a socket is closed with bytes unread, the kernel resets the connection and drops what it has not sent
 // yet. So they are read away until all of ours is on its way. (Until it is acknowledged would be safer where
 // packets get lost, but acknowledgements are delayed by 40 ms.)
@@ -102,11 +99,10 @@ bool TcpLink::progress() {
   return moved;
 }
 
-void TcpLink::close() {
+void TcpLink::close(int64_t deadline) {
   std::scoped_lock hold(send_lock_, receive_lock_);
   if (!socket_) return;
   if (state() == LinkState::up) {
-    const int64_t deadline = now_ns() + kFlushNs;
     sender_.enqueue_goodbye();
     while (!sender_.empty() && now_ns() < deadline) {
       if (sender_.flush(socket_.get())) continue;

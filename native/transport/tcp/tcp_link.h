@@ -23,7 +23,7 @@ class TcpLink : public Link {
   bool needs_progress() const override { return state() == LinkState::up; }
   bool progress() override;
   int fd() const override { return state() == LinkState::up ? socket_.get() : -1; }
-  void close() override;
+  void close(int64_t deadline) override;
 
  private:
   TcpLink(const Local& local, Session session, std::shared_ptr<Mapping> memory);

@@ -1,47 +1,12 @@
-import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join as pathJoin } from 'node:path';
 import { expect, it } from 'vitest';
 import { startCoordinator } from '../../../src/mesh/coordinator.js';
+import { hasOpenssl, selfSigned } from '../../support/certificate.js';
 import { activeHandles, failure, join, noMoreHandles } from './helpers.js';
 
 const token = 'the mesh token';
 
-const openssl = (...args: string[]): unknown => execFileSync('openssl', args, { stdio: 'pipe' });
-const hasOpenssl = (() => {
-  try {
-    return Boolean(openssl('version'));
-  } catch {
-    return false;
-  }
-})();
-
 it.skipIf(!hasOpenssl)('serves wss, and only to those who accept its certificate', async () => {
-  const dir = mkdtempSync(pathJoin(tmpdir(), 'weft-tls-'));
-  const [keyFile, certFile] = [pathJoin(dir, 'key.pem'), pathJoin(dir, 'cert.pem')];
-  openssl(
-    'req',
-    '-x509',
-    '-newkey',
-    'ec',
-    '-pkeyopt',
-    'ec_paramgen_curve:P-256',
-    '-nodes',
-    '-days',
-    '2',
-    '-subj',
-    '/CN=weft test',
-    '-addext',
-    'subjectAltName=IP:127.0.0.1',
-    '-keyout',
-    keyFile,
-    '-out',
-    certFile,
-  );
-  const [key, cert] = [readFileSync(keyFile), readFileSync(certFile)];
-  rmSync(dir, { recursive: true });
-
+  const { key, cert } = selfSigned();
   const before = activeHandles();
   const coordinator = await startCoordinator({ attention: 1, ffn: 1, token, tls: { key, cert } });
   expect(coordinator.url).toMatch(/^wss:/);
@@ -51,7 +16,7 @@ it.skipIf(!hasOpenssl)('serves wss, and only to those who accept its certificate
   await failure(plain, 'WEFT_UNAVAILABLE');
   const sessions = [
     await join(coordinator, 'ffn', { tls: { ca: cert } }),
-    await join(coordinator, 'attention', { tls: { ca: cert.toString() } }),
+    await join(coordinator, 'attention', { tls: { ca: Buffer.from(cert) } }),
   ];
   expect((await sessions[0]!.roster()).epoch).toBe(1);
   await Promise.all(sessions.map((session) => session.close()));
