@@ -39,11 +39,13 @@ T* data_of(const Napi::Value& value) {
   return static_cast<T*>(data);
 }
 
-// shared(bytes) -> a file descriptor of that much zeroed memory, for children to inherit
+// shared(bytes) -> a file descriptor of that much zeroed memory, for children to inherit; on huge pages where
+// there are some, as the slots of the library are
 Napi::Value shared(const Napi::CallbackInfo& info) {
+  const auto bytes = align_up(static_cast<size_t>(arg_f64(info, 0)), kHugePage);
   const int fd = memfd_create("tensorweft-bench", 0);
-  if (fd < 0 || ftruncate(fd, static_cast<off_t>(arg_f64(info, 0))) != 0)
-    return Napi::Number::New(info.Env(), -1);
+  if (fd < 0 || ftruncate(fd, static_cast<off_t>(bytes)) != 0) return Napi::Number::New(info.Env(), -1);
+  if (auto memory = Mapping::of_file(fd, bytes, true)) (*memory)->back_with_huge_pages(bytes);
   return Napi::Number::New(info.Env(), fd);
 }
 Napi::Value floor_bytes(const Napi::CallbackInfo& info) {

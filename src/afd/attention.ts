@@ -1,6 +1,5 @@
 import { closedError, invalidArgument, type PeerName, WeftError } from '../errors.js';
 import { Code, type Ended, type NativeAttention, native } from '../native.js';
-import type { DType } from '../tensor/dtype.js';
 import { Tensor } from '../tensor/tensor.js';
 import { AttentionSlot } from './attention-slot.js';
 import type { ExchangeContext } from './context.js';
@@ -125,11 +124,12 @@ export class AttentionSide {
     return this.#replies[rank]![generation % this.depth]!;
   }
 
-  /** A result of `tokens` rows over the memory of a larger tensor. @internal */
+  /** A result of `tokens` rows over the memory of a tensor that may be larger. @internal */
   resultOf(full: Tensor, tokens: number): Tensor {
     const { hidden } = this.#context.layout;
-    const dtype: DType = full.dtype;
-    return new Tensor(full.heap, dtype, [tokens, hidden], full.data.subarray(0, tokens * hidden));
+    const { heap, dtype, shape, data } = full;
+    if (shape.length === 2 && shape[0] === tokens && shape[1] === hidden) return full;
+    return new Tensor(heap, dtype, [tokens, hidden], data.subarray(0, tokens * hidden));
   }
 
   /** @internal */

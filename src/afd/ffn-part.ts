@@ -56,6 +56,8 @@ export interface PartFacts {
   readonly rows: number;
   readonly tag: number;
   readonly metaBytes: number;
+  /** Selections; -1 when they are not worked out yet. */
+  readonly selected: number;
 }
 
 /**
@@ -81,14 +83,13 @@ export class FfnPart {
     views: PartViews,
     arrivals: PendingArrivals,
     facts: PartFacts,
-    selected: number,
   ) {
     this.#native = native;
     this.#context = context;
     this.#views = views;
     this.#arrivals = arrivals;
     this.#facts = facts;
-    this.#selected = selected;
+    this.#selected = facts.selected;
   }
 
   /** The attention rank. */

@@ -135,18 +135,19 @@ export class FfnSide {
     const parts: FfnPart[] = [];
     const count = this.#report[0]!;
     for (let i = 0; i < count; i++) {
+      const report = this.#report;
       const at = 1 + i * REPORT_WORDS;
-      const word = (k: number): number => this.#report[at + k]!;
       const facts: PartFacts = {
-        rank: word(0),
-        generation: word(1),
-        tokens: word(2),
-        rows: word(3),
-        tag: word(4),
-        metaBytes: word(5),
+        rank: report[at]!,
+        generation: report[at + 1]!,
+        tokens: report[at + 2]!,
+        rows: report[at + 3]!,
+        tag: report[at + 4]!,
+        metaBytes: report[at + 5]!,
+        selected: report[at + 6]!,
       };
       const views = this.#views[facts.rank]![facts.generation % this.#context.layout.depth]!;
-      parts.push(new FfnPart(this.native, this.#context, views, this.#pending.arrivals, facts, word(6)));
+      parts.push(new FfnPart(this.native, this.#context, views, this.#pending.arrivals, facts));
     }
     return new FfnBatch(this.#context, parts);
   }
