@@ -32,6 +32,8 @@ export interface Commands {
   collect(
     options: CollectCommand,
   ): Promise<{ rank: number; generation: number; available: number }[] | undefined>;
+  /** Waits until so many rows of a collected part have come. */
+  arrive(part: { rank: number; rows: number; deadlineMs?: number }): Promise<void>;
   /** Checks a collected part and replies to it; with `rows`, only so many rows of it. */
   reply(part: { rank: number; rows?: number }): Promise<void>;
   drop(peer: PeerName): Promise<void>;

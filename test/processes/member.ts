@@ -60,6 +60,7 @@ const commands: Commands = {
     for (const part of batch?.parts ?? []) parts.set(part.rank, part);
     return batch?.parts.map(({ rank, generation, available }) => ({ rank, generation, available }));
   },
+  arrive: async ({ rank, rows, ...options }) => await parts.get(rank)!.whenAvailable(rows, options),
   reply: async ({ rank, rows }) => {
     const part = parts.get(rank)!;
     workload.checkPart(server(), part);

@@ -1,0 +1,66 @@
+/** A tensor that a combine writes to is not freed meanwhile; when the combine has ended, however, nothing writes to it. */
+import { openRig, rejects, type Scenario, workload } from 'tensorweft/testing';
+import { describe, expect, it } from 'vitest';
+
+const { claimRound, factsOf, fillRows, writeOutput } = workload;
+const layout = { hidden: 48, maxTokens: 6, depth: 2 };
+const scenario: Scenario = { attention: 1, ffn: 1, rounds: 2, layout };
+const facts = factsOf(scenario);
+const OTHERS = 77;
+
+describe.each(['loopback', 'shm', 'tcp'] as const)('over %s', (transport) => {
+  it.each([
+    ['aborted', 'WEFT_ABORTED'],
+    ['late', 'WEFT_DEADLINE'],
+    ['late, blocking', 'WEFT_DEADLINE'],
+  ] as const)('%s: its memory is free for others, and the round goes elsewhere', async (how, code) => {
+    await using rig = await openRig(scenario, { transports: [transport] });
+    const [mesh, ffn] = [rig.attention[0]!, rig.ffn[0]!];
+    const dispatch = (generation: number) => {
+      const slot = claimRound(mesh.attention, facts, 0, generation);
+      fillRows(slot, facts, 0, 0, slot.tokens);
+      return slot.dispatch();
+    };
+    const first = dispatch(1); // of no rows
+    (await ffn.ffn.next())!.reply();
+    await first.combine();
+    const round = dispatch(2);
+    const part = (await ffn.ffn.next())!.parts[0]!;
+    writeOutput({ facts, ffn: 1, rank: 0 }, part, 0, part.rows);
+    part.publish(2);
+
+    const into = mesh.tensor('f32', [layout.maxTokens, layout.hidden]);
+    const busy = async (): Promise<void> => {
+      const error = await rejects(() => mesh.free(into), 'WEFT_STATE', { phase: 'combine' });
+      expect(error.message).toContain('combine');
+    };
+    if (how === 'aborted') {
+      const controller = new AbortController();
+      const combining = rejects(round.combine({ into, signal: controller.signal }), code, {
+        phase: 'combine',
+      });
+      await busy();
+      controller.abort();
+      await combining;
+    } else if (how === 'late') {
+      const combining = rejects(round.combine({ into, deadlineMs: 50 }), code, { phase: 'combine' });
+      await busy();
+      await combining;
+    } else await rejects(() => round.combineSync({ into, deadlineMs: 50 }), code, { phase: 'combine' });
+
+    mesh.free(into);
+    const other = mesh.tensor('f32', [layout.maxTokens, layout.hidden]);
+    expect(other.data.byteOffset).toBe(into.data.byteOffset);
+    other.data.fill(OTHERS);
+    await rejects(round.combine({ into }), 'WEFT_FOREIGN_BUFFER', { phase: 'combine' });
+    const combining = round.combine();
+    part.reply();
+    workload.checkResult(mesh, scenario, 2, await combining);
+    expect(other.data.every((x) => x === OTHERS)).toBe(true);
+    // And it can be what a combine writes to, like any other.
+    const last = dispatch(3);
+    (await ffn.ffn.next())!.reply();
+    expect((await last.combine({ into: other })).data.byteOffset).toBe(other.data.byteOffset);
+    mesh.free(other);
+  });
+});
