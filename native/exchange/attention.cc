@@ -23,9 +23,15 @@ bool AttentionSide::holds(uint64_t generation) const {
   return rounds_[layout().slot_of(generation)].generation == generation;
 }
 
-// Nobody reads the slot's dispatch rows any more: each rank has replied, which it does last, or can't read
-// (its process is gone, or applies to its own memory only what we send).
+// Also a round that has failed, because of one rank, has to go out as a whole: the others wait for it.
+bool AttentionSide::goes_out(const Round& round) const {
+  return round.phase == SlotPhase::begun || round.phase == SlotPhase::failed;
+}
+
+// Nobody reads the slot's dispatch rows any more, and none are missing: each rank has replied, which it does
+// last, or can't read (its process is gone, or applies to its own memory only what we send).
 bool AttentionSide::quiesced(const Round& round) const {
+  if (round.published < round.rows) return false;
   for (const Subscriber& reply : replies_) {
     if (reply.peer_state() != Code::ok) continue;
     RoundView view;
@@ -86,7 +92,7 @@ Code AttentionSide::publish(uint64_t generation, uint32_t rows, uint32_t final_r
     }
     publisher_.begin(generation, rows, tag, meta_bytes, config_.routed);
     round.phase = SlotPhase::begun;
-  } else if (round.phase != SlotPhase::begun || rows != round.rows || final_rows < round.published) {
+  } else if (!goes_out(round) || rows != round.rows || final_rows < round.published) {
     return Code::state;
   }
   round.published = final_rows;
@@ -118,9 +124,9 @@ Code AttentionSide::abandon(uint64_t generation) {
     if (generation == last_) return unclaim(generation);
     if (const Code code = publish(generation, 0, 0, 0, 0); code != Code::ok) return code;
   }
-  if (round.phase == SlotPhase::begun && round.published < round.rows)
-    publisher_.advance(generation, round.published = round.rows);
-  if (round.phase == SlotPhase::begun || round.phase == SlotPhase::failed) round.phase = SlotPhase::abandoned;
+  if (!goes_out(round)) return Code::ok;
+  if (round.published < round.rows) publisher_.advance(generation, round.published = round.rows);
+  round.phase = SlotPhase::abandoned;
   return Code::ok;
 }
 

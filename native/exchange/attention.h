@@ -119,6 +119,7 @@ class AttentionSide {
   };
 
   const wire::PublicationLayout& layout() const { return publisher_.layout(); }
+  bool goes_out(const Round& round) const;
   bool quiesced(const Round& round) const;
 
   Endpoint& endpoint_;

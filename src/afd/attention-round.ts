@@ -45,6 +45,7 @@ export class AttentionRound {
   readonly #side: AttentionSide;
   readonly #context: ExchangeContext;
   readonly #facts: RoundFacts;
+  #abandoned = false;
 
   /** @internal */
   constructor(side: AttentionSide, context: ExchangeContext, facts: RoundFacts) {
@@ -100,6 +101,12 @@ export class AttentionRound {
   abandon(): void {
     this.#checkCombine();
     this.#side.native.abandon(this.generation);
+    this.#abandoned = true;
+  }
+
+  /** @internal */
+  get isAbandoned(): boolean {
+    return this.#abandoned;
   }
 
   async #wait(target: Tensor | undefined, options: CombineOptions): Promise<void> {

@@ -28,7 +28,7 @@ export class AttentionSlot {
   #round: AttentionRound | undefined;
   /** Rows that are final. */
   #published = 0;
-  /** Dispatched or abandoned: nothing more can be done with this slot. */
+  /** Dispatched or abandoned. */
   #ended = false;
 
   /** @internal */
@@ -106,7 +106,7 @@ export class AttentionSlot {
 
   /** Publishes all rows. After a `begin()` it publishes the rest, if there is any. */
   dispatch(): AttentionRound {
-    if (this.#ended) throw this.#wrongState('dispatch', 'once per claimed slot');
+    if (this.#isOver) throw this.#wrongState('dispatch', 'once per claimed slot');
     const round = this.#isComplete ? this.#round! : this.#publish(this.tokens);
     this.#ended = true;
     return round;
@@ -117,14 +117,14 @@ export class AttentionSlot {
    * block by block. The columns `experts` and `weights`, and the metadata, must be complete.
    */
   begin(): AttentionRound {
-    if (this.#round !== undefined || this.#ended)
+    if (this.#round !== undefined || this.#isOver)
       throw this.#wrongState('begin', 'once, before any row is published');
     return this.#publish(0);
   }
 
   /** Rows below `rows` are final, in a round that `begin()` announced; `rows` grows up to `tokens`. */
   publish(rows: number): void {
-    if (this.#round === undefined || this.#ended)
+    if (this.#round === undefined || this.#isOver)
       throw this.#wrongState('publish', 'after begin() and before dispatch()');
     if (!Number.isSafeInteger(rows) || rows < this.#published || rows > this.tokens)
       throw invalidArgument(
@@ -140,10 +140,15 @@ export class AttentionSlot {
    * claimed before that goes out as a round without rows, because rounds have no gaps. A published one: see its round.
    */
   abandon(): void {
-    if (this.#ended) throw this.#wrongState('abandon', 'once, before dispatch()');
+    if (this.#isOver) throw this.#wrongState('abandon', 'once, before dispatch()');
     if (this.#round !== undefined) this.#round.abandon();
     else this.#side.native.abandon(this.generation);
     this.#ended = true;
+  }
+
+  /** Nothing more can be done with this slot. */
+  get #isOver(): boolean {
+    return this.#ended || this.#round?.isAbandoned === true;
   }
 
   #publish(finalRows: number): AttentionRound {
@@ -174,7 +179,7 @@ export class AttentionSlot {
 
   #rowsOf(src: Uint16Array | Float32Array, firstRow: number): number {
     const { hidden } = this.#context.layout;
-    if (this.#ended || this.#isComplete) throw this.#wrongState('write', 'before the round is dispatched');
+    if (this.#isOver || this.#isComplete) throw this.#wrongState('write', 'before the round is dispatched');
     if (!(src instanceof Uint16Array) && !(src instanceof Float32Array))
       throw new WeftError(
         'WEFT_DTYPE',

@@ -48,7 +48,7 @@ export class AttentionSide {
     this.#outputs =
       layout.combine === 'none'
         ? []
-        : slots.map(() => heap.allocate('bf16', [layout.maxTokens, layout.hidden]));
+        : slots.map(() => heap.reserve('bf16', [layout.maxTokens, layout.hidden]));
     const replyColumn = [{ name: 'output', dtype: replyType(layout), width: layout.hidden }];
     this.#replies = Array.from({ length: context.ffn }, (_, peer) => {
       const inbound = endpoint.inbound(peer);
@@ -108,9 +108,9 @@ export class AttentionSide {
     );
   }
 
-  /** Whether a combine under way writes to this tensor. @internal */
+  /** Whether a combine under way writes to this tensor's memory. @internal */
   writesTo(tensor: Tensor): boolean {
-    for (const { into } of this.pending.values()) if (into === tensor) return true;
+    for (const { into } of this.pending.values()) if (into?.memory === tensor.memory) return true;
     return false;
   }
 
@@ -127,9 +127,9 @@ export class AttentionSide {
   /** A result of `tokens` rows over the memory of a tensor that may be larger. @internal */
   resultOf(full: Tensor, tokens: number): Tensor {
     const { hidden } = this.#context.layout;
-    const { heap, dtype, shape, data } = full;
+    const { memory, dtype, shape, data } = full;
     if (shape.length === 2 && shape[0] === tokens && shape[1] === hidden) return full;
-    return new Tensor(heap, dtype, [tokens, hidden], data.subarray(0, tokens * hidden));
+    return new Tensor(memory, dtype, [tokens, hidden], data.subarray(0, tokens * hidden));
   }
 
   /** @internal */

@@ -72,6 +72,8 @@ export class FfnPart {
   readonly #facts: PartFacts;
   #selected: number;
   #published = 0;
+  /** The number of rows of the reply is out. */
+  #begun = false;
   #open = true;
   /** publish() has made the last row final, and reply() was not called yet. */
   #awaitsReply = false;
@@ -223,26 +225,27 @@ export class FfnPart {
 
   /**
    * Streams the reply: output rows below `rows` are final and may be combined; `rows` grows. The last row ends the part,
-   * as `reply()` does, which may still be called.
+   * as `reply()` does, which may still be called. A streamed reply has `replyRows` rows, also for combine 'none'.
    */
   publish(rows: number): void {
     if (!this.#open) throw this.#wrongState('publish', 'before the reply is complete');
-    this.#send(this.replyRows, rows);
+    this.#send(this.replyRows, rows, false);
     this.#awaitsReply = !this.#open;
   }
 
   /**
    * The output is complete. Ends the part: none of its arrays may be touched any more.
-   * @param rows rows of the reply, for combine 'none' only
+   * @param rows rows of the reply, for combine 'none' only, and not after `publish()`
    */
   reply(rows?: number): void {
     if (!this.#open && !this.#awaitsReply) throw this.#wrongState('reply', 'once per part');
-    if (this.#open) this.#send(rows ?? this.replyRows, rows ?? this.replyRows);
+    // For combine 'none' the reply may have any number of rows, until that is out.
+    const free = this.#context.layout.combine === 'none' && !this.#begun;
+    if (this.#open) this.#send(rows ?? this.replyRows, rows ?? this.replyRows, free);
     this.#awaitsReply = false;
   }
 
-  #send(rows: number, finalRows: number): void {
-    const free = this.#context.layout.combine === 'none';
+  #send(rows: number, finalRows: number, free: boolean): void {
     const most = free ? this.#context.layout.maxTokens : this.replyRows;
     if (!Number.isSafeInteger(finalRows) || finalRows < this.#published)
       throw invalidArgument('rows', finalRows, `an integer, ${this.#published} to ${most}`, {
@@ -260,6 +263,7 @@ export class FfnPart {
       });
     const code = this.#native.reply(this.rank, this.generation, rows, finalRows);
     if (code === Code.ok) {
+      this.#begun = true;
       this.#published = finalRows;
       if (finalRows === rows) this.#open = false;
       return;

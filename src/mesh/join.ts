@@ -7,7 +7,7 @@ import { bytesOf } from '../tensor/tensor.js';
 import { configHash } from './config-hash.js';
 import { type ControlSession, joinControl } from './control-client.js';
 import type { ClientTls } from './control-dial.js';
-import { type Listening, listen } from './listen.js';
+import { type Listening, listen, unreachableHost } from './listen.js';
 import { Mesh } from './mesh.js';
 import { dataProof } from './proof.js';
 import type { Departure, Member, Role, Roster } from './roster.js';
@@ -76,8 +76,7 @@ export async function joinMesh(options: JoinOptions): Promise<Mesh> {
   const { heapBytes = 64 * 1024 * 1024 } = options;
   if (!Number.isSafeInteger(heapBytes) || heapBytes < 0)
     throw invalidArgument('heapBytes', heapBytes, 'a number of bytes, at least 0');
-  if (typeof host !== 'string' || ['', '0.0.0.0', '::'].includes(host))
-    throw invalidArgument('host', host, 'an address that the other members can connect to, not a wildcard');
+  if (typeof host !== 'string' || host === '') throw unreachableHost(host);
   resolveWait(options.wait, 1);
 
   const listening = listen(transports, host);

@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync, readlinkSync } from 'node:fs';
 import { fromNative } from '../afd/failure.js';
-import { type NativeListeners, native } from '../native.js';
+import { invalidArgument, type WeftError } from '../errors.js';
+import { Code, type NativeError, type NativeListeners, native } from '../native.js';
 import type { EndpointDescriptor, TransportEndpoints } from './roster.js';
 import { TRANSPORTS, type TransportName } from './transports.js';
 
@@ -26,6 +27,7 @@ export function listen(transports: readonly TransportName[], host: string): List
     }
   } catch (error) {
     listeners.close();
+    if ((error as NativeError).weft === Code.invalidArgument) throw unreachableHost(host);
     throw fromNative(error, () => ({ role: 'attention', rank: 0 }));
   }
   return {
@@ -38,4 +40,8 @@ export function listen(transports: readonly TransportName[], host: string): List
       transports: at,
     },
   };
+}
+
+export function unreachableHost(host: unknown): WeftError {
+  return invalidArgument('host', host, 'an address that the other members can connect to, not a wildcard');
 }

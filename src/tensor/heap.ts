@@ -5,7 +5,7 @@ import { bytesOf, Tensor } from './tensor.js';
 /** Tensors begin on their own pair of cache lines. */
 const ALIGN = 128;
 
-interface Hole {
+interface Piece {
   offset: number;
   bytes: number;
 }
@@ -13,9 +13,9 @@ interface Hole {
 /** The part of an arena that tensors are allocated from: first fit, holes joined when freed. */
 export class Heap {
   readonly #buffer: ArrayBuffer;
-  readonly #holes: Hole[];
-  readonly #taken = new Map<Tensor, Hole>();
-  readonly #freed = new WeakSet<Tensor>();
+  readonly #holes: Piece[];
+  readonly #taken = new Set<object>();
+  readonly #freeable = new Map<Tensor, Piece>();
   /** Where memory begins that no tensor ever had: it is zero, as the system gave it. */
   #untouched: number;
 
@@ -25,7 +25,19 @@ export class Heap {
     this.#untouched = offset;
   }
 
+  /** A tensor that its user may give to `free()`. */
   allocate(dtype: DType, shape: readonly number[]): Tensor {
+    const [tensor, piece] = this.#take(dtype, shape);
+    this.#freeable.set(tensor, piece);
+    return tensor;
+  }
+
+  /** A tensor that stays for as long as the heap. */
+  reserve(dtype: DType, shape: readonly number[]): Tensor {
+    return this.#take(dtype, shape)[0];
+  }
+
+  #take(dtype: DType, shape: readonly number[]): [Tensor, Piece] {
     if (!isDType(dtype)) throw invalidArgument('dtype', dtype, `one of ${DTYPES.join(', ')}`);
     if (!Array.isArray(shape) || !shape.every((n) => Number.isSafeInteger(n) && n >= 0))
       throw invalidArgument('shape', shape, 'a list of integers of at least 0');
@@ -47,19 +59,19 @@ export class Heap {
     const used = Math.min(bytes, this.#untouched - taken.offset);
     if (used > 0) new Uint8Array(this.#buffer, taken.offset, used).fill(0);
     this.#untouched = Math.max(this.#untouched, taken.offset + bytes);
-    const tensor = Tensor.over(this, dtype, [...shape], this.#buffer, taken.offset);
-    this.#taken.set(tensor, taken);
-    return tensor;
+    this.#taken.add(taken);
+    return [Tensor.over(taken, dtype, [...shape], this.#buffer, taken.offset), taken];
   }
 
-  /** False when the tensor is not one of this heap, or was freed before. */
+  /** False when the tensor was not made by `allocate()`, or was freed before. */
   free(tensor: Tensor): boolean {
-    const taken = this.#taken.get(tensor);
+    const taken = this.#freeable.get(tensor);
     if (taken === undefined) return false;
-    this.#taken.delete(tensor);
-    this.#freed.add(tensor);
+    this.#freeable.delete(tensor);
+    this.#taken.delete(taken);
     const at = this.#holes.findIndex((hole) => hole.offset > taken.offset);
-    this.#holes.splice(at < 0 ? this.#holes.length : at, 0, taken);
+    // A copy: tensors know the piece that was taken, and that one is gone for good.
+    this.#holes.splice(at < 0 ? this.#holes.length : at, 0, { ...taken });
     for (let i = this.#holes.length - 1; i > 0; i--) {
       const [left, right] = [this.#holes[i - 1]!, this.#holes[i]!];
       if (left.offset + left.bytes !== right.offset) continue;
@@ -69,8 +81,8 @@ export class Heap {
     return true;
   }
 
-  /** Whether the tensor lies in this heap, and was not freed. */
+  /** Whether the tensor lies in memory of this heap that was not freed. */
   owns(tensor: Tensor): boolean {
-    return tensor.heap === this && !this.#freed.has(tensor);
+    return this.#taken.has(tensor.memory);
   }
 }

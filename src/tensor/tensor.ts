@@ -12,12 +12,12 @@ export class Tensor {
   readonly shape: readonly number[];
   /** bf16 as Uint16Array, FP8 as Uint8Array, see `DType`. */
   readonly data: TypedArray;
-  /** The memory this tensor lies in; a mesh recognises its own tensors by it. @internal */
-  readonly heap: object;
+  /** The piece of a heap this tensor lies in, as others may: a mesh recognises its own tensors by it. @internal */
+  readonly memory: object;
 
   /** @internal */
-  constructor(heap: object, dtype: DType, shape: readonly number[], data: TypedArray) {
-    this.heap = heap;
+  constructor(memory: object, dtype: DType, shape: readonly number[], data: TypedArray) {
+    this.memory = memory;
     this.dtype = dtype;
     this.shape = shape;
     this.data = data;
@@ -25,13 +25,13 @@ export class Tensor {
 
   /** @internal */
   static over(
-    heap: object,
+    memory: object,
     dtype: DType,
     shape: readonly number[],
     buffer: ArrayBuffer,
     offset: number,
   ): Tensor {
-    return new Tensor(heap, dtype, shape, viewOf(dtype, buffer, offset, sizeOf(shape)));
+    return new Tensor(memory, dtype, shape, viewOf(dtype, buffer, offset, sizeOf(shape)));
   }
 
   get bytes(): number {

@@ -1,4 +1,5 @@
 /** A tensor that a combine writes to is not freed meanwhile; when the combine has ended, however, nothing writes to it. */
+import type { Mesh, Tensor } from 'tensorweft';
 import { openRig, rejects, type Scenario, workload } from 'tensorweft/testing';
 import { describe, expect, it } from 'vitest';
 
@@ -62,5 +63,47 @@ describe.each(['loopback', 'shm', 'tcp'] as const)('over %s', (transport) => {
     (await ffn.ffn.next())!.reply();
     expect((await last.combine({ into: other })).data.byteOffset).toBe(other.data.byteOffset);
     mesh.free(other);
+  });
+});
+
+describe('by way of an earlier result in the same memory', () => {
+  const small: Scenario = { attention: 1, ffn: 1, rounds: 1, layout: { hidden: 8, maxTokens: 4, depth: 2 } };
+
+  async function resultIn(mesh: Mesh, ffn: Mesh, into: Tensor): Promise<Tensor> {
+    const combining = mesh.attention.claim({ tokens: 3 }).dispatch().combine({ into });
+    (await ffn.ffn.next())!.reply();
+    return combining;
+  }
+
+  it('freed memory is not written to, and memory that is written to is not freed', async () => {
+    await using rig = await openRig(small, { transports: ['loopback'] });
+    const [mesh, ffn] = [rig.attention[0]!, rig.ffn[0]!];
+    const into = mesh.tensor('bf16', [4, 8]);
+    const result = await resultIn(mesh, ffn, into);
+    expect(result.shape).toEqual([3, 8]);
+    const again = mesh.attention.claim({ tokens: 3 }).dispatch();
+    const combining = again.combine({ into: result });
+    await rejects(() => mesh.free(into), 'WEFT_STATE', { phase: 'combine' });
+    (await ffn.ffn.next())!.reply();
+    await combining;
+    mesh.free(into);
+    const other = mesh.tensor('bf16', [4, 8]);
+    other.data.fill(OTHERS);
+    const third = mesh.attention.claim({ tokens: 3 }).dispatch();
+    await rejects(third.combine({ into: result }), 'WEFT_FOREIGN_BUFFER');
+    (await ffn.ffn.next())!.reply();
+    await third.combine();
+    expect(other.data.every((value) => value === OTHERS)).toBe(true);
+  });
+
+  it("a slot's own result is not given back", async () => {
+    await using rig = await openRig(small, { transports: ['loopback'] });
+    const [mesh, ffn] = [rig.attention[0]!, rig.ffn[0]!];
+    for (const tokens of [3, 4]) {
+      const combining = mesh.attention.claim({ tokens }).dispatch().combine();
+      (await ffn.ffn.next())!.reply();
+      const result = await combining;
+      await rejects(() => mesh.free(result), 'WEFT_INVALID_ARGUMENT');
+    }
   });
 });

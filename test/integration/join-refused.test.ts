@@ -47,7 +47,7 @@ describe('wrong options', () => {
     ['layout', [undefined, null, 4]],
     ['transports', [['ucx'], [], 'shm', ['shm', 'x'], [undefined], null]],
     ['require', [['ucx'], [], 'shm', null]],
-    ['host', ['', 5, null, '0.0.0.0', '::']],
+    ['host', ['', 5, null, '0.0.0.0', '0', '0x0', '000.0.0.0', '::', '0:0::0', '::ffff:0.0.0.0']],
     ['deadlineMs', [-1, Number.NaN, '5', null]],
     ['heapBytes', [-1, 0.5, '5', Number.NaN, null]],
     ['wait.mode', ['fast', 1], (mode) => ({ wait: { mode } })],

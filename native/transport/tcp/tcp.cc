@@ -34,6 +34,16 @@ Expected<Address> resolve(const std::string& host, const std::string& port) {
   return address;
 }
 
+// Nobody can connect to a wildcard, however it is written.
+bool is_wildcard(const Address& address) {
+  if (address.storage.ss_family != AF_INET6)
+    return reinterpret_cast<const sockaddr_in&>(address.storage).sin_addr.s_addr == INADDR_ANY;
+  const in6_addr& six = reinterpret_cast<const sockaddr_in6&>(address.storage).sin6_addr;
+  uint32_t four;
+  std::memcpy(&four, &six.s6_addr[12], sizeof four);
+  return IN6_IS_ADDR_UNSPECIFIED(&six) || (IN6_IS_ADDR_V4MAPPED(&six) && four == INADDR_ANY);
+}
+
 Expected<uint16_t> port_of(int socket) {
   sockaddr_storage address{};
   socklen_t size = sizeof address;
@@ -65,6 +75,7 @@ std::string TcpTransport::unavailable() const {
 Expected<std::pair<Fd, std::string>> TcpTransport::listen(const std::string& host, const std::string&) const {
   auto address = resolve(host, "0");
   if (!address) return std::unexpected(address.error());
+  if (is_wildcard(*address)) return fail(Code::invalid_argument, host + " is a wildcard");
   auto socket = listen_on(address->get(), address->size);
   if (!socket) return std::unexpected(socket.error());
   const auto port = port_of(socket->get());

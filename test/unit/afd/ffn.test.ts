@@ -161,4 +161,18 @@ describe('free replies', () => {
     expect(reply).toMatchObject({ rank: 0, rows: 4 });
     expect([...reply!.output]).toEqual(Array(4 * HIDDEN).fill(3));
   });
+
+  it('streamed, have the rows of the part', async () => {
+    const free = { ...layout, combine: 'none', dispatch: { dtype: 'u8' } } as const;
+    await using other = await openRig({ attention: 1, ffn: 1, layout: free }, { transports: ['loopback'] });
+    const round = other.attention[0]!.attention.claim({ tokens: 2 }).dispatch();
+    const part = (await other.ffn[0]!.ffn.next())!.parts[0]!;
+    const many = { code: 'WEFT_TOO_MANY_TOKENS', phase: 'reply' } as const;
+    await refuses('rows', () => part.publish(3), many);
+    part.publish(1);
+    await refuses('rows', () => part.reply(3), many);
+    await refuses('rows', () => part.reply(1), { code: 'WEFT_INVALID_ARGUMENT', phase: 'reply' });
+    part.reply();
+    expect((await round.replies())[0]).toMatchObject({ rank: 0, rows: 2 });
+  });
 });
