@@ -152,23 +152,15 @@ export interface NativeFfn {
   partMemory(attention: number, slot: number): ArrayBuffer[];
   /** [count, then for each part: rank, generation, rows, taken, tag, metaBytes, selections]. */
   report(): ArrayBuffer;
+  /** `how`: the kind of gather, and 4 for streamed, 8 to skip lost ranks. More than 6 arguments would be allocated. */
   collectSync(
-    gather: number,
+    how: number,
     count: number,
     withinMs: number,
-    streamed: boolean,
-    skipLost: boolean,
     deadlineMs: number,
-    cancelFlag?: Int32Array,
+    cancelFlag: Int32Array | undefined,
   ): Code;
-  collectStart(
-    gather: number,
-    count: number,
-    withinMs: number,
-    streamed: boolean,
-    skipLost: boolean,
-    deadlineMs: number,
-  ): Code;
+  collectStart(how: number, count: number, withinMs: number, deadlineMs: number): Code;
   collectCancel(): void;
   collectDone(code: Code): void;
   blamed(): number;

@@ -81,7 +81,7 @@ class AttentionObject : public Napi::ObjectWrap<AttentionObject> {
     const uint64_t g = generation(info, 0);
     if (!side_->reopen(g)) return Code::state;
     const double offset = arg_f64(info, 1);
-    const bool f32 = info[2].ToBoolean();
+    const bool f32 = arg_flag(info, 2);
     void* out = nullptr;
     if (core_->config.combine != CombineKind::none) {
       Arena& arena = core_->endpoint->arena();
@@ -92,7 +92,7 @@ class AttentionObject : public Napi::ObjectWrap<AttentionObject> {
       out = arena.data() + static_cast<size_t>(offset);
     }
     combine = &side_->combine(g);
-    combine->aim(out, f32, info[3].ToBoolean());
+    combine->aim(out, f32, arg_flag(info, 3));
     combine->rearm(deadline_after_ms(arg_f64(info, 4)));
     return Code::ok;
   }

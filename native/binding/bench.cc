@@ -70,9 +70,9 @@ Napi::Value floor(const Napi::CallbackInfo& info) {
   if (!memory) return Napi::Number::New(info.Env(), -1);
   const uint32_t rank = arg_u32(info, 3);
   const uint64_t base = generation(info, 4);
-  const bool yield = info[6].ToBoolean();
+  const bool yield = arg_flag(info, 6);
   uint64_t wrong = 0;
-  if (info[2].ToBoolean())
+  if (arg_flag(info, 2))
     wrong = bench::floor_attention(work, (*memory)->data(), rank, base, samples_of(info[5]), yield);
   else
     bench::floor_ffn(work, (*memory)->data(), rank, base, generation(info, 5), yield);
@@ -115,9 +115,9 @@ Napi::Value socket_accept(const Napi::CallbackInfo& info) {
 Napi::Value sockets(const Napi::CallbackInfo& info) {
   const auto work = read_work(info[0]);
   const Sockets* handle = info[1].As<Napi::External<Sockets>>().Data();
-  const bool spin = info[6].ToBoolean();
+  const bool spin = arg_flag(info, 6);
   uint64_t wrong = 0;
-  if (info[2].ToBoolean())
+  if (arg_flag(info, 2))
     wrong = bench::socket_attention(work, handle->peers, arg_u32(info, 3), generation(info, 4),
                                     samples_of(info[5]), spin);
   else

@@ -33,21 +33,54 @@ std::array<uint8_t, N> bytes(const Napi::Object& object, const char* key) {
   return out;
 }
 
+// Read without coercion, which costs several times as much: 0 for what is no number, false for no boolean.
+inline double arg_f64(const Napi::CallbackInfo& info, size_t i) {
+  double value = 0;
+  napi_get_value_double(info.Env(), info[i], &value);
+  return value;
+}
+inline uint32_t arg_u32(const Napi::CallbackInfo& info, size_t i) {
+  uint32_t value = 0;
+  napi_get_value_uint32(info.Env(), info[i], &value);
+  return value;
+}
+inline bool arg_flag(const Napi::CallbackInfo& info, size_t i) {
+  bool value = false;
+  napi_get_value_bool(info.Env(), info[i], &value);
+  return value;
+}
 // Generations fit a double exactly: they have 44 bits.
 inline uint64_t generation(const Napi::CallbackInfo& info, size_t i) {
-  return static_cast<uint64_t>(info[i].ToNumber().Int64Value());
+  int64_t value = 0;
+  napi_get_value_int64(info.Env(), info[i], &value);
+  return static_cast<uint64_t>(value);
 }
-inline uint32_t arg_u32(const Napi::CallbackInfo& info, size_t i) { return info[i].ToNumber().Uint32Value(); }
-inline double arg_f64(const Napi::CallbackInfo& info, size_t i) { return info[i].ToNumber().DoubleValue(); }
+
+inline size_t element_size(napi_typedarray_type type) {
+  switch (type) {
+    case napi_int8_array:
+    case napi_uint8_array:
+    case napi_uint8_clamped_array:
+      return 1;
+    case napi_int16_array:
+    case napi_uint16_array:
+      return 2;
+    case napi_int32_array:
+    case napi_uint32_array:
+    case napi_float32_array:
+      return 4;
+    default:
+      return 8;
+  }
+}
 
 // Where a typed array's elements are, and how many bytes they take; 0 for anything else.
 inline size_t bytes_of(const Napi::Value& value, void*& data) {
-  if (!value.IsTypedArray()) return 0;
   size_t length = 0;
   napi_typedarray_type type;
   if (napi_get_typedarray_info(value.Env(), value, &type, &length, &data, nullptr, nullptr) != napi_ok)
     return 0;
-  return data == nullptr ? 0 : length * value.As<Napi::TypedArray>().ElementSize();
+  return data == nullptr ? 0 : length * element_size(type);
 }
 
 inline Napi::Value code(const Napi::CallbackInfo& info, Code code) {

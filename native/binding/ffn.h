@@ -96,19 +96,20 @@ class FfnObject : public Napi::ObjectWrap<FfnObject> {
     }
   }
 
-  // (gather, count, withinMs, streamed, skipLost, deadlineMs)
+  // (gather + 4 streamed + 8 skipLost, count, withinMs, deadlineMs)
   Collect& aim(const Napi::CallbackInfo& info) {
     Collect& collect = side_->collect();
-    collect.aim(static_cast<Gather>(arg_u32(info, 0)), arg_u32(info, 1),
-                static_cast<int64_t>(arg_f64(info, 2) * 1e6), info[3].ToBoolean(), info[4].ToBoolean());
-    collect.rearm(deadline_after_ms(arg_f64(info, 5)));
+    const uint32_t how = arg_u32(info, 0);
+    collect.aim(static_cast<Gather>(how & 3), arg_u32(info, 1), static_cast<int64_t>(arg_f64(info, 2) * 1e6),
+                (how & 4) != 0, (how & 8) != 0);
+    collect.rearm(deadline_after_ms(arg_f64(info, 3)));
     return collect;
   }
 
   // ..., cancelFlag?)
   Napi::Value collect_sync(const Napi::CallbackInfo& info) {
     if (collecting_) return code(info, Code::state);
-    const Code outcome = core_->endpoint->wait(aim(info), cancel_flag(info, 6));
+    const Code outcome = core_->endpoint->wait(aim(info), cancel_flag(info, 4));
     if (outcome == Code::ok) write_report();
     return code(info, outcome);
   }

@@ -33,7 +33,7 @@ Napi::Value quantise(const Napi::CallbackInfo& info) {
   const auto q = span<uint8_t>(info, 1);
   const auto scales = span<float>(info, 2);
   const size_t rows = arg_u32(info, 3), hidden = arg_u32(info, 4);
-  const bool power_of_two = info[5].ToBoolean();
+  const bool power_of_two = arg_flag(info, 5);
   if (q.size < rows * hidden || scales.size < rows * kernels::groups_of(hidden))
     return code(info, Code::invalid_argument);
   if (is_f32(info, 0)) {

@@ -45,8 +45,9 @@ Code Endpoint::wait(Operation& operation, const std::atomic<int32_t>* cancel_fla
       idle = patience.next();
       if (idle == Idle::spin && turns >= kEagerTurns) cpu_pause();
     }
-    // Now and then even while data moves: a peer that keeps sending must not keep us from the deadline.
-    if (idle == Idle::spin && ++turns % kTurnsPerLook != 0) continue;
+    // At first, for callers that only want a look, then now and then, even while data moves: a peer that
+    // keeps sending must not keep us from the deadline.
+    if (idle == Idle::spin && turns++ % kTurnsPerLook != 0) continue;
     outcome = over() ? Code::closed : interrupted(operation, cancel_flag);  // SYNC POINT closing
     if (outcome != Code::again) break;
     if (idle == Idle::yield) sched_yield();

@@ -86,7 +86,8 @@ export class FfnSide {
     const { deadlineMs = this.#context.deadlineMs, signal } = options;
     checkSignal(signal, 'collect');
     this.#checkIdle();
-    const code = this.native.collectStart(...this.#aim(options), nativeDeadline(deadlineMs));
+    const [how, count, withinMs] = this.#aim(options);
+    const code = this.native.collectStart(how, count, withinMs, nativeDeadline(deadlineMs));
     let outcome: Outcome = { code, blamed: -1 };
     if (code === Code.again) {
       const wait = new Pending(signal, () => this.native.collectCancel());
@@ -104,14 +105,16 @@ export class FfnSide {
     checkSignal(signal, 'collect');
     checkCancel(cancel);
     this.#checkIdle();
-    const code = this.native.collectSync(...this.#aim(options), nativeDeadline(deadlineMs), cancel);
+    const [how, count, withinMs] = this.#aim(options);
+    const code = this.native.collectSync(how, count, withinMs, nativeDeadline(deadlineMs), cancel);
     return this.#batch({ code, blamed: code === Code.ok ? -1 : this.native.blamed() }, deadlineMs, undefined);
   }
 
-  #aim(options: CollectChoices): [number, number, number, boolean, boolean] {
+  #aim(options: CollectChoices): [how: number, count: number, withinMs: number] {
     const { gather = 'any', streamed = false, onPeerLoss } = options;
     if (typeof streamed !== 'boolean') throw invalidArgument('streamed', streamed, 'true or false');
-    return [...nativeGather(gather, this.#context.attention), streamed, skipsLost(onPeerLoss)];
+    const [kind, count, withinMs] = nativeGather(gather, this.#context.attention);
+    return [kind + (streamed ? 4 : 0) + (skipsLost(onPeerLoss) ? 8 : 0), count, withinMs];
   }
 
   #checkIdle(): void {
