@@ -8,9 +8,9 @@ import { configHash } from './config-hash.js';
 import { type ControlSession, joinControl } from './control-client.js';
 import type { ClientTls } from './control-dial.js';
 import { type Listening, listen, unreachableHost } from './listen.js';
-import { Mesh } from './mesh.js';
+import { type ChosenPeer, Mesh } from './mesh.js';
 import { dataProof } from './proof.js';
-import type { Departure, Member, Role, Roster } from './roster.js';
+import type { Departure, Role, Roster } from './roster.js';
 import {
   addressOf,
   checkTransports,
@@ -132,11 +132,6 @@ function outputBytes(layout: ResolvedLayout, role: Role): number {
 /** Members that poll on this host: with more of them than cores, spinning does harm. */
 function sharedPollers(roster: Roster, { descriptor }: Listening): number {
   return roster.members.filter(({ endpoint }) => endpoint.host === descriptor.host).length;
-}
-
-export interface ChosenPeer extends NativePeer {
-  readonly of: Member;
-  readonly transport: TransportName;
 }
 
 function choosePeers(

@@ -3,13 +3,19 @@ import type { ExchangeContext } from '../afd/context.js';
 import { FfnSide } from '../afd/ffn.js';
 import type { ResolvedLayout } from '../afd/layout.js';
 import { closedError, invalidArgument, type PeerName, WeftError } from '../errors.js';
-import type { NativeEndpoint } from '../native.js';
+import type { NativeEndpoint, NativePeer } from '../native.js';
 import type { DType } from '../tensor/dtype.js';
 import { Heap } from '../tensor/heap.js';
 import { Tensor } from '../tensor/tensor.js';
 import type { ControlSession } from './control-client.js';
-import type { ChosenPeer } from './join.js';
-import { type Departure, type EndpointDescriptor, type Role, type Roster, seatOf } from './roster.js';
+import {
+  type Departure,
+  type EndpointDescriptor,
+  type Member,
+  type Role,
+  type Roster,
+  seatOf,
+} from './roster.js';
 import { type TransportName, type TransportVerdict, transportVerdicts } from './transports.js';
 
 /** How one peer is reached, and why not in a better way. */
@@ -18,6 +24,11 @@ export interface PeerExplanation {
   transport: TransportName;
   /** Every transport there is, best first, with the reason why it cannot be used with this peer. */
   considered: TransportVerdict[];
+}
+
+export interface ChosenPeer extends NativePeer {
+  readonly of: Member;
+  readonly transport: TransportName;
 }
 
 interface MeshParts {

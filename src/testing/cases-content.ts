@@ -1,5 +1,5 @@
 import { equal } from 'node:assert/strict';
-import type { Cases } from './conformance.js';
+import type { Cases } from './cases.js';
 import { play } from './run.js';
 
 const mesh = { attention: 2, ffn: 2, rounds: 8 };

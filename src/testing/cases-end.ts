@@ -2,7 +2,7 @@ import { deepEqual, equal } from 'node:assert/strict';
 import type { PeerName } from '../errors.js';
 import type { JoinOptions } from '../mesh/join.js';
 import type { Mesh } from '../mesh/mesh.js';
-import type { Cases } from './conformance.js';
+import type { Cases } from './cases.js';
 import { checkResult, driveAttention, driveFfn } from './drive.js';
 import { claimRound, fillRows } from './fill.js';
 import { rejects } from './rejects.js';

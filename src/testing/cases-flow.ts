@@ -3,7 +3,7 @@ import type { AttentionRound } from '../afd/attention-round.js';
 import type { FfnBatch } from '../afd/ffn-batch.js';
 import type { JoinOptions } from '../mesh/join.js';
 import type { Tensor } from '../tensor/tensor.js';
-import type { Cases } from './conformance.js';
+import type { Cases } from './cases.js';
 import { expectedResult } from './contents.js';
 import { checkResult, driveAttention, driveFfn } from './drive.js';
 import { claimRound, fillRows } from './fill.js';

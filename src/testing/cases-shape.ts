@@ -1,4 +1,4 @@
-import type { Cases } from './conformance.js';
+import type { Cases } from './cases.js';
 import { play } from './run.js';
 import type { Scenario } from './scenario.js';
 

@@ -1,5 +1,5 @@
 import { equal, ok } from 'node:assert/strict';
-import type { Cases } from './conformance.js';
+import type { Cases } from './cases.js';
 import { checkResult } from './drive.js';
 import { claimRound, fillRows } from './fill.js';
 import { openRig } from './rig.js';

@@ -8,7 +8,8 @@
  * ```
  * @packageDocumentation
  */
-export { type ConformanceCase, type ConformanceOptions, conformance } from './conformance.js';
+export type { ConformanceCase } from './cases.js';
+export { type ConformanceOptions, conformance } from './conformance.js';
 export { type Refusal, rejects } from './rejects.js';
 export { openRig, type Rig } from './rig.js';
 export { play, type Run } from './run.js';
