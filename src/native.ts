@@ -188,8 +188,6 @@ export interface NativeInfo {
   simd: string;
   isa: string;
   cores: number;
-  /** 16 characters that no other process has. */
-  process: string;
   frameVersion: number;
   transports: { name: string; unavailable: string; sharesMemory: boolean }[];
 }
@@ -259,6 +257,8 @@ export interface NativeAddon {
   Attention: new (endpoint: NativeEndpoint, onCombined: Ended) => NativeAttention;
   Ffn: new (endpoint: NativeEndpoint, onCollected: Ended) => NativeFfn;
   info(): NativeInfo;
+  /** 16 characters that no other process has. */
+  processKey: string;
   /** Ends every blocking wait of every thread of this process with `closed`. */
   interruptAll(): void;
   quantise(

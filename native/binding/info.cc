@@ -35,7 +35,6 @@ Napi::Value info_of_build(const Napi::CallbackInfo& info) {
 #endif
   out.Set("isa", kernels::isa_name());
   out.Set("cores", usable_cores());
-  out.Set("process", process_key());
   out.Set("frameVersion", static_cast<double>(wire::kFrameVersion));
   auto transports = Napi::Array::New(env);
   uint32_t n = 0;
@@ -54,6 +53,7 @@ Napi::Value info_of_build(const Napi::CallbackInfo& info) {
 
 void init_info(Napi::Env env, Napi::Object exports) {
   exports.Set("info", Napi::Function::New(env, info_of_build));
+  exports.Set("processKey", process_key());
 }
 
 }  // namespace weft::binding

@@ -1,9 +1,8 @@
 // The attention side of an exchange: claim a slot, publish rows, combine what comes back.
 //
-// A slot's life:  free -> claimed -> published -> (combined) -> free
-//                                        \-> failed or abandoned -> (quiesced: every rank that may still read
-//                                        has replied or is
-//                                                       gone) -> free
+// A slot's life:  free -> claimed -> begun -> (combined) -> free
+//                                         \-> failed or abandoned -> (quiesced) -> free
+// Quiesced: all rows are out, and every rank that may still read them has replied or is gone.
 #pragma once
 
 #include <memory>

@@ -35,8 +35,9 @@ shares=()
 IFS=: read -ra folders <<< "${WEFT_VM_SHARE-}"
 for folder in ${folders[@]+"${folders[@]}"}; do
   folder=$(realpath "$folder")
-  shares+=(-virtfs "local,path=$folder,mount_tag=share${#shares[@]},security_model=none,multidevs=remap")
-  echo "share$((${#shares[@]} - 2)) $folder" >> "$run/shares"
+  tag=share${#shares[@]}
+  shares+=(-virtfs "local,path=$folder,mount_tag=$tag,security_model=none,multidevs=remap")
+  echo "$tag $folder" >> "$run/shares"
 done
 
 # Output goes through inherited descriptors. Two processors at least: with one, polling processes wait for each other's time

@@ -16,7 +16,7 @@ export interface Listening {
 export function listen(transports: readonly TransportName[], host: string): Listening {
   const listeners = new native.Listeners();
   // Nobody can guess it: who knows the name of an abstract socket can connect to it, and be turned away.
-  const key = `${native.info().process}-${randomBytes(9).toString('base64url')}`;
+  const key = `${native.processKey}-${randomBytes(9).toString('base64url')}`;
   const at: TransportEndpoints = {};
   try {
     for (const transport of TRANSPORTS.filter((name) => transports.includes(name))) {

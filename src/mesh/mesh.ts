@@ -69,10 +69,10 @@ export class Mesh implements AsyncDisposable {
     const heapOffset = endpoint.heapOffset();
     this.#heap = new Heap(arena, heapOffset, arena.byteLength - heapOffset);
     // A host that vanished with bytes under way answers nothing, and tcp would try for a quarter of an hour.
-    session.onDeparted(({ role, rank, reason }) => {
-      const index = parts.peers.findIndex(({ of }) => of.role === role && of.rank === rank);
-      const peer = parts.peers[index];
-      if (reason === 'lost' && peer?.transport === 'tcp' && !this.closed) endpoint.drop(index);
+    session.onDeparted((departed) => {
+      const index = this.#peerIndex(departed);
+      if (departed.reason === 'lost' && parts.peers[index]?.transport === 'tcp' && !this.closed)
+        endpoint.drop(index);
     });
     const context: ExchangeContext = {
       endpoint,
@@ -134,10 +134,13 @@ export class Mesh implements AsyncDisposable {
    * for it end with WEFT_PEER_LOST, and the slots that it kept in use come back. It cannot be taken back.
    */
   drop(peer: PeerName): void {
-    const { peers } = this.#parts;
-    const index = peers.findIndex(({ of }) => of.role === peer?.role && of.rank === peer.rank);
+    const index = this.#peerIndex(peer);
     if (index < 0) throw invalidArgument('peer', peer, "one of this member's peers, as explain() lists them");
     if (!this.closed) this.#endpoint.drop(index);
+  }
+
+  #peerIndex(peer: PeerName): number {
+    return this.#parts.peers.findIndex(({ of }) => of.role === peer?.role && of.rank === peer.rank);
   }
 
   /** Calls `listener` for every member that left or was lost, as the coordinator tells. Returns how to stop that. */

@@ -1,8 +1,8 @@
 import { deepEqual, equal } from 'node:assert/strict';
 import type { PeerName } from '../errors.js';
 import type { JoinOptions } from '../mesh/join.js';
-import type { Mesh } from '../mesh/mesh.js';
 import type { Cases } from './cases.js';
+import { untilClaimable } from './claimable.js';
 import { checkResult, driveAttention, driveFfn } from './drive.js';
 import { claimRound, fillRows } from './fill.js';
 import { rejects } from './rejects.js';
@@ -145,7 +145,7 @@ async function givenUp(join: Join): Promise<void> {
     'WEFT_PEER_LOST',
     { phase: 'collect', peer: 'attention 0' },
   );
-  await untilQuiet(mesh);
+  await untilClaimable(mesh, layout.depth);
   await driveAttention(mesh, scenario, { first: 3, inFlight: 2, without: [0] });
   await mesh.close();
   // The other attention rank has both.
@@ -153,23 +153,6 @@ async function givenUp(join: Join): Promise<void> {
   await driveAttention(rig.attention[1]!, scenario);
   await rig.attention[1]!.close();
   deepEqual([await both, await serving], [6, 12]);
-}
-
-/** Rounds that failed keep their slots until the ranks that are still there have replied. */
-async function untilQuiet(mesh: Mesh): Promise<void> {
-  const until = performance.now() + 10_000;
-  for (;;) {
-    const slots = [];
-    try {
-      for (let i = 0; i < layout.depth; i++) slots.push(mesh.attention.claim({ tokens: 0 }));
-      return;
-    } catch (error) {
-      if (performance.now() > until) throw error;
-    } finally {
-      for (const slot of slots.reverse()) slot.abandon();
-    }
-    await soon(1);
-  }
 }
 
 async function closeAttention(join: Join): Promise<void> {

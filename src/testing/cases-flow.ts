@@ -4,6 +4,7 @@ import type { FfnBatch } from '../afd/ffn-batch.js';
 import type { JoinOptions } from '../mesh/join.js';
 import type { Tensor } from '../tensor/tensor.js';
 import type { Cases } from './cases.js';
+import { untilClaimable } from './claimable.js';
 import { expectedResult } from './contents.js';
 import { checkResult, driveAttention, driveFfn } from './drive.js';
 import { claimRound, fillRows } from './fill.js';
@@ -110,25 +111,10 @@ async function abandoned(join: Join): Promise<void> {
       if (generation % 3 === 0) {
         round.abandon();
         await rejects(round.combine(), 'WEFT_STATE', { phase: 'combine' });
-        await untilClaimable(rig);
+        await untilClaimable(mesh);
       } else checkResult(mesh, scenario, generation, await round.combine());
     }
   });
-}
-
-/** The slot of an abandoned round comes back when every FFN rank has replied. */
-async function untilClaimable(rig: Rig): Promise<void> {
-  const { attention } = rig.attention[0]!;
-  const until = performance.now() + 10_000;
-  for (;;) {
-    try {
-      attention.claim({ tokens: 0 }).abandon();
-      return;
-    } catch (error) {
-      if (performance.now() > until) throw error;
-      await new Promise((resolve) => setTimeout(resolve, 1));
-    }
-  }
 }
 
 async function intoTensors(join: Join): Promise<void> {

@@ -2,6 +2,7 @@
  * The suite's workload in pieces: contents that follow from a scenario, and what fills, checks and answers them. For
  * programs that play one rank, and for tests that stop in the middle of a round.
  */
+export { untilClaimable } from './claimable.js';
 export { type Expectation, expectedResult } from './contents.js';
 export {
   type AttentionWork,

@@ -1,18 +1,12 @@
 /** An attention rank that dies, stops or leaves in each phase of a round, and what the FFN ranks make of it. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { TransportName } from 'tensorweft';
-import type { workload } from 'tensorweft/testing';
 import { describe, expect, it } from 'vitest';
 import { type Cluster, useClusters } from '../support/cluster.js';
 import { AT_ONCE_MS, failure } from '../support/failures.js';
+import { scenario, theOtherCarriesOn } from '../support/two-by-two.js';
 
 const { open } = useClusters();
-const scenario: workload.Scenario = {
-  attention: 2,
-  ffn: 2,
-  rounds: 9,
-  layout: { hidden: 64, maxTokens: 8, depth: 2 },
-};
 const DEADLINE_MS = 500;
 
 /** How far attention rank 0 is with round 1 when it happens; the FFN ranks are then waiting for a batch. */
@@ -29,14 +23,6 @@ async function reach(phase: Phase, cluster: Cluster): Promise<void> {
 const collects = (cluster: Cluster, options = {}): Promise<unknown>[] =>
   cluster.ffn.map((member, rank) => member.tell('collect', { ...options, blocking: rank === 1 }));
 
-/** All rounds of attention rank 1. */
-async function carryOn(cluster: Cluster): Promise<void> {
-  const serving = cluster.ffn.map((member) => member.tell('drive', {}));
-  await cluster.attention[1]!.tell('drive', { inFlight: 2 });
-  await cluster.attention[1]!.tell('close');
-  expect(await Promise.all(serving)).toEqual([scenario.rounds, scenario.rounds]);
-}
-
 describe.each(['shm', 'tcp'] as const)('over %s', (transport: TransportName) => {
   describe.each(['idle', 'combining'] as const)('an attention rank, %s', (phase) => {
     it('is killed: noticed at once, a part of it may still be replied to, and the other carries on', async () => {
@@ -49,7 +35,7 @@ describe.each(['shm', 'tcp'] as const)('over %s', (transport: TransportName) => 
       for (const wait of waiting) await failure(wait, { ...lost, since, withinMs: AT_ONCE_MS });
       // What it sent is still there to be read, and a reply to nobody does no harm.
       if (phase === 'combining') for (const member of cluster.ffn) await member.tell('reply', { rank: 0 });
-      await carryOn(cluster);
+      await theOtherCarriesOn(cluster);
     });
 
     it('is killed, and skipped: nobody is told', async () => {
@@ -119,7 +105,7 @@ describe.each(['shm', 'tcp'] as const)('over %s', (transport: TransportName) => 
       await failure(wait, { ...lost, code: 'WEFT_PEER_LOST', phase: 'collect' });
     for (const member of cluster.ffn)
       await failure(member.tell('reply', { rank: 0 }), { ...lost, code: 'WEFT_PEER_LOST' });
-    await carryOn(cluster);
+    await theOtherCarriesOn(cluster);
   });
 
   it('the death of one is nothing to the other', async () => {

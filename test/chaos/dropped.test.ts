@@ -1,17 +1,11 @@
 /** A stopped attention rank that the FFN ranks give up, in each phase of a round, and one that waits for it to end. */
 import type { TransportName } from 'tensorweft';
-import type { workload } from 'tensorweft/testing';
 import { describe, expect, it } from 'vitest';
 import { type Cluster, useClusters } from '../support/cluster.js';
 import { AT_ONCE_MS, failure } from '../support/failures.js';
+import { scenario, theOtherCarriesOn } from '../support/two-by-two.js';
 
 const { open } = useClusters();
-const scenario: workload.Scenario = {
-  attention: 2,
-  ffn: 2,
-  rounds: 9,
-  layout: { hidden: 64, maxTokens: 8, depth: 2 },
-};
 const stopped = { role: 'attention', rank: 0 } as const;
 
 /** How far attention rank 0 is with round 2 when it is stopped. Round 1 is through, but when it is idle. */
@@ -35,14 +29,6 @@ async function reach(phase: Phase, cluster: Cluster): Promise<void> {
   if (phase === 'dispatched') return;
   await everyone(cluster, 'collect', { streamed: true });
   if (phase === 'combining') void first!.tell('combine', { generation: 2 });
-}
-
-/** All rounds of attention rank 1, every byte of them checked. */
-async function carryOn(cluster: Cluster): Promise<void> {
-  const serving = cluster.ffn.map((member) => member.tell('drive', {}));
-  await cluster.attention[1]!.tell('drive', { inFlight: 2 });
-  await cluster.attention[1]!.tell('close');
-  expect(await Promise.all(serving)).toEqual([scenario.rounds, scenario.rounds]);
 }
 
 describe.each(['shm', 'tcp'] as const)('over %s', (transport: TransportName) => {
@@ -70,7 +56,7 @@ describe.each(['shm', 'tcp'] as const)('over %s', (transport: TransportName) => 
       if (streams) await failure(reply, { ...lost, phase: 'collect' });
       else if (phase !== 'idle') await reply; // nobody reads it
     }
-    await carryOn(cluster);
+    await theOtherCarriesOn(cluster);
 
     cluster.attention[0]!.signal('SIGCONT');
     const next = phase === 'idle' ? 1 : 3;

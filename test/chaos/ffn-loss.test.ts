@@ -1,20 +1,14 @@
 /** An FFN rank that dies, stops or leaves in each phase of a round, and what the others make of it. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { TransportName } from 'tensorweft';
-import type { workload } from 'tensorweft/testing';
 import { describe, expect, it } from 'vitest';
 import type { CombineCommand } from '../processes/commands.js';
 import { type Cluster, useClusters } from '../support/cluster.js';
 import { AT_ONCE_MS, failure } from '../support/failures.js';
 import type { Member } from '../support/member.js';
+import { scenario } from '../support/two-by-two.js';
 
 const { open } = useClusters();
-const scenario: workload.Scenario = {
-  attention: 2,
-  ffn: 2,
-  rounds: 9,
-  layout: { hidden: 64, maxTokens: 8, depth: 2 },
-};
 /** How long the others wait for a stopped process, in milliseconds. */
 const DEADLINE_MS = 500;
 
@@ -71,6 +65,17 @@ async function combineWhile(
   return { since: performance.timeOrigin + performance.now(), combines: combine() };
 }
 
+async function allLost(combines: Promise<void>[], since: number): Promise<void> {
+  const lost = {
+    code: 'WEFT_PEER_LOST',
+    phase: 'combine',
+    peer: 'ffn 0',
+    since,
+    withinMs: AT_ONCE_MS,
+  } as const;
+  for (const combine of combines) await failure(combine, lost);
+}
+
 /**
  * Rounds that came before a rank was given up may still be handed over to it. In shared memory it may find later rounds
  * in their place before it hears that its peers have gone on without it, which looks like a breach of the protocol.
@@ -99,14 +104,7 @@ describe.each(['shm', 'tcp'] as const)('over %s', (transport: TransportName) => 
       const { since, combines } = await combineWhile(phase, cluster, {}, () =>
         cluster.ffn[0]!.signal('SIGKILL'),
       );
-      const lost = {
-        code: 'WEFT_PEER_LOST',
-        phase: 'combine',
-        peer: 'ffn 0',
-        since,
-        withinMs: AT_ONCE_MS,
-      } as const;
-      for (const combine of combines) await failure(combine, lost);
+      await allLost(combines, since);
       // What the other rank replied to that round is not lost.
       const skip = { generation: 2, onPeerLoss: 'skip', without: [0] } as const;
       for (const member of cluster.attention) await member.tell('combine', { ...skip, without: [0] });
@@ -156,14 +154,7 @@ describe.each(['shm', 'tcp'] as const)('over %s', (transport: TransportName) => 
       );
       const since = performance.timeOrigin + performance.now();
       for (const member of cluster.attention) await member.tell('drop', { role: 'ffn', rank: 0 });
-      const lost = {
-        code: 'WEFT_PEER_LOST',
-        phase: 'combine',
-        peer: 'ffn 0',
-        since,
-        withinMs: AT_ONCE_MS,
-      } as const;
-      for (const combine of combines) await failure(combine, lost);
+      await allLost(combines, since);
       await carryOn(cluster);
       cluster.ffn[0]!.signal('SIGCONT');
       await failure(untilItFails(cluster.ffn[0]!), {

@@ -1,5 +1,4 @@
 /** A streamed round that the attention rank gives up, or leaves, when some of its rows are out. */
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { AttentionRound, AttentionSlot, FfnPart, Mesh } from 'tensorweft';
 import { openRig, type Rig, rejects, type Scenario, workload } from 'tensorweft/testing';
 import { describe, expect, it } from 'vitest';
@@ -47,17 +46,6 @@ async function carryOn(rig: Rig, first: Record<number, number>): Promise<void> {
   expect(await serving).toEqual([parts, parts]);
 }
 
-/** Claims and gives back the next slot until it is free. */
-async function untilClaimable({ attention }: Mesh): Promise<void> {
-  for (const until = performance.now() + 10_000; ; await sleep(1))
-    try {
-      attention.claim({ tokens: 0 }).abandon();
-      return;
-    } catch (error) {
-      if (performance.now() > until) throw error;
-    }
-}
-
 describe.each(['loopback', 'shm', 'tcp'] as const)('over %s', (transport) => {
   describe.each([0, PUBLISHED])('with %i rows out', (rows) => {
     it.each(['slot', 'round'] as const)(
@@ -93,7 +81,7 @@ describe.each(['loopback', 'shm', 'tcp'] as const)('over %s', (transport) => {
         whole.reply();
         for (const { ffn } of rig.ffn) (await ffn.next())!.reply();
         await second.combine();
-        await untilClaimable(mesh);
+        await workload.untilClaimable(mesh);
         await carryOn(rig, { 0: 3, 1: 1 });
       },
     );

@@ -169,9 +169,10 @@ bool TcpSender::flush(int socket) {
     if (n < 0) {
       if (errno == EINTR) continue;
       full = errno == EAGAIN || errno == EWOULDBLOCK;
-      if (full) break;
-      failed_ = true;
-      size_ = 0;
+      if (!full) {
+        failed_ = true;
+        size_ = 0;
+      }
       break;
     }
     moved = true;

@@ -145,12 +145,13 @@ describe('a batch', () => {
 });
 
 describe('free replies', () => {
+  const free = { ...layout, combine: 'none', dispatch: { dtype: 'u8' } } as const;
+  const many = { code: 'WEFT_TOO_MANY_TOKENS', phase: 'reply' } as const;
+
   it('have as many rows as they say, up to maxTokens', async () => {
-    const free = { ...layout, combine: 'none', dispatch: { dtype: 'u8' } } as const;
     await using other = await openRig({ attention: 1, ffn: 1, layout: free }, { transports: ['loopback'] });
     const round = other.attention[0]!.attention.claim({ tokens: 1 }).dispatch();
     const part = (await other.ffn[0]!.ffn.next())!.parts[0]!;
-    const many = { code: 'WEFT_TOO_MANY_TOKENS', phase: 'reply' } as const;
     await refuses('rows', () => part.reply(5), many);
     await refuses('rows', () => part.reply(2 ** 32 + 1), many);
     part.output.fill(3);
@@ -163,11 +164,9 @@ describe('free replies', () => {
   });
 
   it('streamed, have the rows of the part', async () => {
-    const free = { ...layout, combine: 'none', dispatch: { dtype: 'u8' } } as const;
     await using other = await openRig({ attention: 1, ffn: 1, layout: free }, { transports: ['loopback'] });
     const round = other.attention[0]!.attention.claim({ tokens: 2 }).dispatch();
     const part = (await other.ffn[0]!.ffn.next())!.parts[0]!;
-    const many = { code: 'WEFT_TOO_MANY_TOKENS', phase: 'reply' } as const;
     await refuses('rows', () => part.publish(3), many);
     part.publish(1);
     await refuses('rows', () => part.reply(3), many);
