@@ -38,6 +38,8 @@ describe.each(['shm', 'tcp'] as const)('over %s', (transport) => {
     await sleep(MEASURED_MS);
     const ms = performance.now() - start;
     const shares = members.map((member, i) => (cpuMs(member) - before[i]!) / ms);
+    const percent = shares.reduce((sum, share) => sum + 100 * share, 0);
+    console.log(`${transport}: all together ${percent.toFixed(2)} % of a core`);
     for (const [i, share] of shares.entries()) expect(share, members[i]!.name).toBeLessThan(ALLOWED);
     for (const wait of waits) await expect(wait).rejects.toThrow(/within/);
   });
