@@ -102,10 +102,31 @@ wire::HelloExpectation Endpoint::expect_from(size_t peer, wire::HelloKind kind) 
           specs_[peer].their_proof};
 }
 
+Local Endpoint::local(const Transport& transport) const {
+  Local local{arena_.get(), &own_bell_, options_.epoch};
+  for (const auto& [made_by, engine] : shared_engines_)
+    if (made_by == &transport) local.engine = engine.get();
+  return local;
+}
+
+Expected<void> Endpoint::make_engines() {
+  for (const Transport* transport : all_transports()) {
+    const auto links = std::count_if(specs_.begin(), specs_.end(), [&](const PeerSpec& spec) {
+      return spec.transport == transport->name();
+    });
+    if (links == 0) continue;
+    auto engine = transport->engine(local(*transport), static_cast<size_t>(links));
+    if (!engine) return std::unexpected(engine.error());
+    if (*engine) shared_engines_.emplace_back(transport, std::move(*engine));
+  }
+  return {};
+}
+
 Expected<void> Endpoint::install(size_t peer, Session session) {
   session.inbound = specs_[peer].inbound;
-  auto link = find_transport(specs_[peer].transport)
-                  ->link({arena_.get(), &own_bell_, options_.epoch}, std::move(session));
+  session.stop = &handshakes_->stop;
+  const Transport& transport = *find_transport(specs_[peer].transport);
+  auto link = transport.link(local(transport), std::move(session));
   if (!link) return std::unexpected(link.error());
   std::lock_guard hold(handshakes_->lock);
   if (handshakes_->done[peer]) return fail(Code::protocol, "connected twice");
@@ -134,11 +155,12 @@ Expected<void> Endpoint::greet(size_t peer, int64_t deadline) {
   if (const Code code = validate(session.hello, expect_from(peer, wire::HelloKind::accept)); code != Code::ok)
     return fail(code, "the peer's answer to the handshake is not valid");
   hello = hello_to(peer, wire::HelloKind::ready);
-  const Local local{arena_.get(), &own_bell_, options_.epoch};
-  if (auto sent = send_with_fds(socket->get(), bytes_of(hello), transport.descriptors(local), deadline, stop);
+  if (auto sent = send_with_fds(socket->get(), bytes_of(hello), transport.descriptors(local(transport)),
+                                deadline, stop);
       !sent)
     return sent;
   session.socket = std::move(*socket);
+  session.deadline = deadline;
   return install(peer, std::move(session));
 }
 
@@ -173,12 +195,13 @@ void Endpoint::answer(Fd socket, const Transport& transport, int64_t deadline) {
     return;
   }
   wire::Hello hello = hello_to(peer, wire::HelloKind::accept);
-  const Local local{arena_.get(), &own_bell_, options_.epoch};
-  auto done = send_with_fds(socket.get(), bytes_of(hello), transport.descriptors(local), deadline, stop);
+  auto done =
+      send_with_fds(socket.get(), bytes_of(hello), transport.descriptors(local(transport)), deadline, stop);
   if (done) done = recv_with_fds(socket.get(), bytes_of(session.hello), session.fds, deadline, stop);
   if (done && validate(session.hello, expect_from(peer, wire::HelloKind::ready)) != Code::ok)
     done = fail(Code::protocol, "the peer did not finish the handshake");
   session.socket = std::move(socket);
+  session.deadline = deadline;
   if (done) done = install(peer, std::move(session));
   if (!done) handshakes_->failed(blame(done.error(), spec->member));
 }
@@ -230,6 +253,7 @@ Expected<void> Endpoint::connect(std::vector<PeerSpec> peers, int64_t deadline,
   std::lock_guard connecting(connect_lock_);
   specs_ = std::move(peers);
   links_.resize(specs_.size());
+  if (auto made = make_engines(); !made) return made;
   Handshakes handshakes;
   handshakes.done.resize(specs_.size());
   handshakes.open = specs_.size();
@@ -249,8 +273,12 @@ Expected<void> Endpoint::connect(std::vector<PeerSpec> peers, int64_t deadline,
   handshakes_ = nullptr;
   listeners_.clear();
   if (!outcome) return outcome;
-  for (const auto& link : links_) has_data_links_ |= link->needs_progress();
-  for (auto& list : poll_lists_) list.reserve(1 + links_.size());
+  for (const auto& link : links_) {
+    Engine* engine = link->engine();
+    const bool known = std::find(engines_.begin(), engines_.end(), engine) != engines_.end();
+    if (engine != nullptr && !known) engines_.push_back(engine);
+  }
+  for (auto& list : poll_lists_) list.reserve(1 + engines_.size() + links_.size());
   service_ = std::thread([this] { serve(); });
   return {};
 }

@@ -53,8 +53,7 @@ void Endpoint::condemn(size_t peer) {
 
 bool Endpoint::progress() {
   bool moved = false;
-  for (const auto& link : links_)
-    if (link->needs_progress()) moved |= link->progress();
+  for (Engine* engine : engines_) moved |= engine->progress();
   return moved;
 }
 
@@ -101,6 +100,8 @@ void Endpoint::close() {
   const int64_t deadline = now_ns() + kGoodbyeNs;
   for (const auto& link : links_)
     if (link) link->close(deadline);  // connect() may have ended without some
+  engines_.clear();
+  shared_engines_.clear();
   listeners_.clear();
   own_bell_.close();
   arena_->close();

@@ -97,21 +97,23 @@ class Endpoint {
 
   Expected<void> greet(size_t peer, int64_t deadline);                   // as the one who dials
   void answer(Fd socket, const Transport& transport, int64_t deadline);  // as the one who is dialled
+  Local local(const Transport& transport) const;
   wire::Hello hello_to(size_t peer, wire::HelloKind kind) const;
   wire::HelloExpectation expect_from(size_t peer, wire::HelloKind kind) const;
   Expected<void> install(size_t peer, Session session);
   Expected<void> accept_all(int64_t deadline, const std::atomic<bool>* cancelled);
 
-  bool progress();
+  Expected<void> make_engines();
+  bool progress();  // of every engine
   // No blocking wait may go on.
   bool over() const { return closed_.load() || interrupted_.load(); }
   bool serve_operations();
   void serve();
   void end(size_t i, Code code);
   // Sleeps until the bay's doorbell rings, a descriptor is ready or `until` passes. Only between Asleep's two
-  // ends, and after the condition was looked at once more. `data_links`: watch the links that need progress()
-  // too.
-  void sleep(Bay bay, int64_t until, bool data_links);
+  // ends, and after the condition was looked at once more. `engines`: watch those too; one that has
+  // something to do already keeps us awake.
+  void sleep(Bay bay, int64_t until, bool engines);
 
   // SYNC POINT doorbell, the reader's half: from here on writers ring (when `wants_data`).
   class Asleep {
@@ -135,7 +137,8 @@ class Endpoint {
   std::array<std::vector<pollfd>, kBays> poll_lists_;  // sleep()'s, sized by connect()
   std::vector<PeerSpec> specs_;
   std::vector<std::unique_ptr<Link>> links_;
-  bool has_data_links_ = false;
+  std::vector<std::pair<const Transport*, std::unique_ptr<Engine>>> shared_engines_;
+  std::vector<Engine*> engines_;  // of all links, each once
   std::vector<std::pair<const Transport*, Fd>> listeners_;
 
   struct Handshakes;

@@ -1,15 +1,13 @@
-// The connection to one peer: the half of the contract that is used every round. docs/architecture.md,
-// "Transports".
+// The connection to one peer: the half of the contract that is used every round. docs/transports.md.
 #pragma once
-
-#include <sys/socket.h>
 
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 
-#include "memory/arena.h"
+#include "memory/mapping.h"
+#include "transport/engine.h"
 #include "wire/publication.h"
 
 namespace weft {
@@ -36,8 +34,7 @@ struct Outgoing {
 
 enum class LinkState : uint8_t { up, closed, lost, broken };  // broken: the peer broke the protocol
 
-// The connection to one peer. publish() and release() are for the thread that owns the exchange; progress()
-// may be called by any thread: a link that needs progress locks its own halves.
+// publish() and release() are for the thread that owns the exchange; the rest may be called by any thread.
 class Link {
  public:
   virtual ~Link() = default;
@@ -46,17 +43,18 @@ class Link {
   virtual const std::shared_ptr<Mapping>& inbound_memory() const = 0;
   // Mirrors hold the rows that we take packed; publishers' memory holds them where they were published.
   virtual bool packs_rows() const = 0;
-  // Makes the rows visible to the peer. Never blocks: what can't be sent now is sent by progress().
+  // Makes the rows visible to the peer. Never blocks: what can't be sent now is sent by the engine.
   virtual void publish(const Outgoing& rows) = 0;
   // We are done reading this generation of an inbound publication; its slot may be overwritten.
   virtual void release(size_t inbound, uint64_t generation) = 0;
   // True while bytes of ours wait for room in the transport.
-  virtual bool sending() const = 0;
-  // Data comes only through progress(); waiters must call it. Otherwise it is only called when fd() is ready.
-  virtual bool needs_progress() const = 0;
-  virtual bool progress() = 0;  // true: something moved
-  // For poll(2): readable when there is something to do, e.g. the peer's death to notice. -1: none.
-  virtual int fd() const = 0;
+  virtual bool sending() const { return false; }
+  // Who moves this link's bytes; waiters must keep it going. Null where peers read each other's memory.
+  virtual Engine* engine() { return nullptr; }
+  // For poll(2), where the engine doesn't tell of the peer's end: readable when there is one to notice. -1:
+  // none.
+  virtual int fd() const { return -1; }
+  virtual bool notice() { return false; }  // true: it has come
   // Says goodbye (so that the peer sees `closed`, not `lost`), gives what is not sent yet until the deadline
   // to go out, and stops all access to the peer's and our memory.
   virtual void close(int64_t deadline) = 0;
@@ -73,14 +71,15 @@ class Link {
     LinkState up = LinkState::up;
     state_.compare_exchange_strong(up, state, std::memory_order_acq_rel);
   }
+  void end(LinkState how) {
+    set_state(how);
+    cut();
+  }
+  // Ends the connection, so that the peer notices, and is the fence: when it returns, nothing that either
+  // side has sent will touch the other's memory any more. May be called again.
+  virtual void cut() = 0;
 
  private:
-  void end(LinkState how) {
-    const int socket = fd();
-    set_state(how);
-    if (socket >= 0) ::shutdown(socket, SHUT_RDWR);
-  }
-
   std::atomic<LinkState> state_{LinkState::up};
 };
 

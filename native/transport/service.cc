@@ -64,7 +64,7 @@ void Endpoint::serve() {
   Patience patience(options_.wait, cores_);
   const auto look_for_deaths = [&] {
     for (const auto& link : links_)
-      if (!link->needs_progress() && link->progress()) own_bell_.ring();  // a caller may wait for that peer
+      if (link->notice()) own_bell_.ring();  // a caller may wait for that peer
   };
   int64_t looked_ns = 0;
   while (!closed()) {
@@ -75,7 +75,7 @@ void Endpoint::serve() {
         looked_ns = now;
         look_for_deaths();
       }
-      const bool moved = (has_data_links_ && progress()) | serve_operations();
+      const bool moved = progress() | serve_operations();
       if (moved) {
         patience.worked();
         continue;
@@ -93,9 +93,9 @@ void Endpoint::serve() {
       // that decides how we sleep is loaded after it.
       Asleep asleep(arena_->header().parked, Bay::service, busy);
       const bool callers_turn = !busy && (caller_waits_.load() || caller_waited_.exchange(false));
-      const bool tick = has_data_links_ && callers_turn && !caller_sleeps_.load();
-      const bool sleepy = !(has_data_links_ && !callers_turn && progress()) && !serve_operations() &&
-                          !closed() && (busy || submitted_.load(std::memory_order_relaxed) == 0);
+      const bool tick = !engines_.empty() && callers_turn && !caller_sleeps_.load();
+      const bool sleepy = !(!callers_turn && progress()) && !serve_operations() && !closed() &&
+                          (busy || submitted_.load(std::memory_order_relaxed) == 0);
       if (sleepy) {
         ticking_.store(tick, std::memory_order_relaxed);
         int64_t until = tick ? now_ns() + kTickNs : kNever;
@@ -108,7 +108,7 @@ void Endpoint::serve() {
     service_sleeps_.store(false, std::memory_order_relaxed);
     ticking_.store(false, std::memory_order_relaxed);
     look_for_deaths();
-    if (has_data_links_ && !caller_waits_.load()) progress();
+    if (!caller_waits_.load()) progress();
     patience.worked();
   }
 }

@@ -2,12 +2,14 @@
 // link.h. docs/architecture.md, "Transports".
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "core/clock.h"
 #include "core/status.h"
 #include "memory/arena.h"
 #include "memory/doorbell.h"
@@ -21,14 +23,17 @@ struct Local {
   Arena* arena;
   const Doorbell* doorbell;  // our own: rung when a transport makes something visible in a mirror
   uint64_t epoch;
+  Engine* engine = nullptr;  // made by the transport's engine()
 };
 
-// What the handshake brought.
+// What the handshake brought. link() may go on talking to the other end's link() over the socket.
 struct Session {
   Fd socket;
   wire::Hello hello;    // the peer's
   std::vector<Fd> fds;  // the peer's, as sent by its descriptors()
   std::vector<Inbound> inbound;
+  int64_t deadline = kNever;
+  const std::atomic<bool>* stop = nullptr;
 };
 
 class Transport {
@@ -44,7 +49,10 @@ class Transport {
   virtual Expected<Fd> dial(const std::string& address, int64_t deadline) const = 0;
   // Checks who is at the other end, as far as the kernel can tell.
   virtual Expected<void> check_peer(int socket) const = 0;
-  virtual std::vector<int> descriptors(const Local& local) const = 0;  // to pass to the peer
+  virtual std::vector<int> descriptors(const Local&) const { return {}; }  // to pass to the peer
+  // What the links of one endpoint have in common, made before the first; null when they share nothing. Lives
+  // as long as they do.
+  virtual Expected<std::unique_ptr<Engine>> engine(const Local&, size_t /*links*/) const { return nullptr; }
   virtual Expected<std::unique_ptr<Link>> link(const Local& local, Session session) const = 0;
 };
 

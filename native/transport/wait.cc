@@ -35,7 +35,7 @@ Code Endpoint::wait(Operation& operation, const std::atomic<int32_t>* cancel_fla
   Patience patience(options_.wait, cores_);
   uint32_t turns = 0;
   for (;;) {
-    const bool moved = (has_data_links_ && progress()) | operation.moved();
+    const bool moved = progress() | operation.moved();
     outcome = operation.step();
     if (outcome != Code::again) break;
     Idle idle = Idle::spin;
@@ -55,30 +55,33 @@ Code Endpoint::wait(Operation& operation, const std::atomic<int32_t>* cancel_fla
 
     caller_sleeps_.store(true, std::memory_order_relaxed);
     Asleep asleep(arena_->header().parked, Bay::caller, true);
-    if (has_data_links_ && progress()) continue;
+    if (progress()) continue;
     outcome = operation.step();
     if (outcome != Code::again) break;
     if (operation.cancelled() || over()) continue;
     const int64_t poll_again = cancel_flag == nullptr ? kNever : now_ns() + kCancelPollNs;
     sleep(Bay::caller, std::min(operation.wake_ns(), poll_again), true);
   }
-  // The service thread left the data links to us for as long as we sleep on them; give them back.
-  if (caller_sleeps_.exchange(false, std::memory_order_seq_cst) && has_data_links_) nudge();
+  // The service thread left the engines to us for as long as we sleep on them; give them back.
+  if (caller_sleeps_.exchange(false, std::memory_order_seq_cst) && !engines_.empty()) nudge();
   caller_waits_.store(false, std::memory_order_release);  // last: now close() may go on
   return outcome;
 }
 
-void Endpoint::sleep(Bay bay, int64_t until, bool data_links) {
+void Endpoint::sleep(Bay bay, int64_t until, bool engines) {
   // The caller's thread and the service thread each build their own list: no registration to keep in step.
   std::vector<pollfd>& fds = poll_lists_[static_cast<size_t>(bay)];
   fds.clear();
   fds.push_back({own_bell_.fd(bay), POLLIN, 0});
-  for (const auto& link : links_) {
-    // Links that move no data tell of deaths; that is for the service thread to hear.
-    if (link->needs_progress() ? !data_links : bay != Bay::service) continue;
-    const short events = link->sending() ? POLLIN | POLLOUT : POLLIN;
-    if (const int fd = link->fd(); fd >= 0) fds.push_back({fd, events, 0});
+  for (Engine* engine : engines_) {
+    if (!engines) break;
+    if (!engine->arm()) return;
+    const short events = engine->wants_room() ? POLLIN | POLLOUT : POLLIN;
+    if (const int fd = engine->fd(); fd >= 0) fds.push_back({fd, events, 0});
   }
+  if (bay == Bay::service)  // deaths are for the service thread to hear of
+    for (const auto& link : links_)
+      if (const int fd = link->fd(); fd >= 0) fds.push_back({fd, POLLIN, 0});
   timespec timeout{};
   if (until != kNever) {
     const int64_t left = std::max<int64_t>(0, until - now_ns());

@@ -11,8 +11,6 @@
 namespace weft {
 
 namespace {
-constexpr char kGoodbye = 'g';
-
 // To ring is to write: into a pipe it could raise SIGPIPE, into a file it would leave bytes behind.
 bool is_eventfd(const Fd& fd) {
   char target[64];
@@ -34,7 +32,7 @@ Expected<std::unique_ptr<Link>> ShmLink::create(const Local&, Session session) {
       header->member != session.hello.from || header->epoch != session.hello.epoch)
     return fail(Code::protocol, "what the peer passed is not its arena of this epoch");
 
-  auto link = std::unique_ptr<ShmLink>(new ShmLink);
+  auto link = std::unique_ptr<ShmLink>(new ShmLink(std::move(session.socket)));
   std::array<Fd, kBays> bells;
   for (size_t i = 0; i < kBays; ++i) {
     bells[i] = std::move(session.fds[1 + i]);
@@ -44,30 +42,24 @@ Expected<std::unique_ptr<Link>> ShmLink::create(const Local&, Session session) {
   }
   link->peer_ = std::move(*mapping);
   link->doorbell_ = Doorbell(&header->parked, std::move(bells));
-  link->socket_ = std::move(session.socket);
   link->inbound_ = std::move(session.inbound);
   return link;
 }
 
-bool ShmLink::progress() {
+bool ShmLink::notice() {
   if (state() != LinkState::up) return false;
-  char byte;
-  const ssize_t n = recv(socket_.get(), &byte, 1, MSG_DONTWAIT);
-  if (n < 0 && (errno == EAGAIN || errno == EINTR)) return false;
-  if (n <= 0)
-    set_state(LinkState::lost);
-  else
-    set_state(byte == kGoodbye ? LinkState::closed : LinkState::broken);
-  return true;
+  const LinkState now = life_line_.look();
+  if (now != LinkState::up) set_state(now);
+  return now != LinkState::up;
 }
 
 void ShmLink::close(int64_t) {
-  if (!socket_) return;
+  if (life_line_.fd() < 0) return;
   if (state() == LinkState::up) {
-    send(socket_.get(), &kGoodbye, 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+    life_line_.say_goodbye();
     set_state(LinkState::closed);
   }
-  socket_.reset();
+  life_line_.close();
   doorbell_.close();
 }
 

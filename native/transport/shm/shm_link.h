@@ -1,5 +1,6 @@
 #pragma once
 
+#include "transport/life_line.h"
 #include "transport/transport.h"
 
 namespace weft {
@@ -13,18 +14,19 @@ class ShmLink : public Link {
   bool packs_rows() const override { return false; }
   void publish(const Outgoing&) override { doorbell_.ring(); }
   void release(size_t, uint64_t) override {}
-  bool sending() const override { return false; }
-  bool needs_progress() const override { return false; }
-  bool progress() override;
-  int fd() const override { return state() == LinkState::up ? socket_.get() : -1; }
+  int fd() const override { return state() == LinkState::up ? life_line_.fd() : -1; }
+  bool notice() override;
   void close(int64_t) override;
 
+ protected:
+  void cut() override { life_line_.cut(); }
+
  private:
-  ShmLink() = default;
+  explicit ShmLink(Fd socket) : life_line_(std::move(socket)) {}
 
   std::shared_ptr<Mapping> peer_;
   Doorbell doorbell_;  // the peer's
-  Fd socket_;
+  LifeLine life_line_;
   std::vector<Inbound> inbound_;
 };
 

@@ -14,7 +14,6 @@ class TcpTransport : public Transport {
   Expected<std::pair<Fd, std::string>> listen(const std::string& host, const std::string& key) const override;
   Expected<Fd> dial(const std::string& address, int64_t deadline) const override;
   Expected<void> check_peer(int) const override { return {}; }
-  std::vector<int> descriptors(const Local&) const override { return {}; }
   Expected<std::unique_ptr<Link>> link(const Local& local, Session session) const override;
 };
 

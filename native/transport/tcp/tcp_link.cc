@@ -33,11 +33,7 @@ void see_off(int socket, int64_t deadline) {
 }  // namespace
 
 Expected<std::unique_ptr<Link>> TcpLink::create(const Local& local, Session session) {
-  size_t bytes = 4096;
-  for (Inbound& in : session.inbound) {
-    in.offset = bytes;  // in the mirror; the peer's arena isn't visible here
-    bytes += in.layout->bytes();
-  }
+  const size_t bytes = place_mirrors(session.inbound);
   auto memory = Mapping::anonymous(bytes);
   if (!memory) return std::unexpected(memory.error());
   return std::unique_ptr<Link>(new TcpLink(local, std::move(session), std::move(*memory)));
@@ -58,7 +54,14 @@ void TcpLink::publish(const Outgoing& rows) {
     shutdown(socket_.get(), SHUT_RDWR);  // the peer replies to what it has not taken in: away with it
 }
 
+// The receiving half applies what comes, so that nothing is written any more when its lock can be had.
+void TcpLink::cut() {
+  std::scoped_lock hold(send_lock_, receive_lock_);
+  if (socket_) shutdown(socket_.get(), SHUT_RDWR);
+}
+
 bool TcpLink::progress() {
+  if (state() != LinkState::up) return false;
   bool moved = false;
   if (sender_.pending() && send_lock_.try_lock()) {
     if (state() == LinkState::up) moved |= sender_.flush(socket_.get());

@@ -10,7 +10,7 @@ namespace weft {
 
 // The sending and the receiving half have a lock each, so that a thread which publishes never waits for one
 // that is busy receiving a large frame.
-class TcpLink : public Link {
+class TcpLink : public Link, public Engine {
  public:
   static Expected<std::unique_ptr<Link>> create(const Local& local, Session session);
 
@@ -20,10 +20,14 @@ class TcpLink : public Link {
   void publish(const Outgoing& rows) override;
   void release(size_t inbound, uint64_t generation) override { receiver_.release(inbound, generation); }
   bool sending() const override { return sender_.pending(); }
-  bool needs_progress() const override { return state() == LinkState::up; }
+  Engine* engine() override { return this; }
   bool progress() override;
+  bool wants_room() const override { return sender_.pending(); }
   int fd() const override { return state() == LinkState::up ? socket_.get() : -1; }
   void close(int64_t deadline) override;
+
+ protected:
+  void cut() override;
 
  private:
   TcpLink(const Local& local, Session session, std::shared_ptr<Mapping> memory);

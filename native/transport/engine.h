@@ -1,0 +1,21 @@
+// What moves the bytes of links: a tcp link moves its own, all links of a fabric share one.
+#pragma once
+
+namespace weft {
+
+class Engine {
+ public:
+  virtual ~Engine() = default;
+  // Does what can be done now; true: something moved. Any thread may call it; who comes while another is at
+  // it goes on without waiting.
+  virtual bool progress() = 0;
+  // For poll(2): readable when progress() has something to do. -1: nothing will come any more.
+  virtual int fd() const = 0;
+  // Bytes of ours wait for room: sleepers on fd() wait for it to become writable, too.
+  virtual bool wants_room() const { return false; }
+  // Called by who is about to sleep on fd(), which tells of what happens from here on. False: something has
+  // happened already.
+  virtual bool arm() { return true; }
+};
+
+}  // namespace weft

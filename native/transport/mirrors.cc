@@ -1,0 +1,119 @@
+#include "transport/mirrors.h"
+
+#include <algorithm>
+
+namespace weft {
+
+size_t place_mirrors(std::vector<Inbound>& inbound) {
+  size_t bytes = 4096;  // a stray write before the first one hits nothing
+  for (Inbound& in : inbound) {
+    in.offset = bytes;
+    bytes += in.layout->bytes();
+  }
+  return bytes;
+}
+
+Mirrors::Mirrors(uint32_t epoch, std::vector<Inbound> inbound, std::shared_ptr<Mapping> memory)
+    : epoch_(epoch), inbound_(std::move(inbound)), memory_(std::move(memory)) {
+  for (const Inbound& in : inbound_) slots_.push_back(std::make_unique<Slot[]>(in.layout->shape().depth));
+}
+
+void Mirrors::release(size_t inbound, uint64_t generation) {
+  slot(inbound, inbound_[inbound].layout->slot_of(generation))
+      .released.store(generation, std::memory_order_release);
+}
+
+Code Mirrors::accept(const wire::Frame& frame, size_t& inbound) const {
+  const auto match = std::find_if(inbound_.begin(), inbound_.end(), [&](const Inbound& in) {
+    return in.publication == frame.publication && in.destination == frame.destination;
+  });
+  const bool known = match != inbound_.end();
+  const Inbound& in = known ? *match : inbound_.front();
+  if (const Code gate = validate(frame, {epoch_, in.publication, in.destination, in.layout});
+      gate != Code::ok)
+    return gate;
+  if (frame.kind == wire::FrameKind::goodbye) return Code::ok;
+  if (!known) return Code::protocol;
+  inbound = static_cast<size_t>(match - inbound_.begin());
+  const bool may = frame.flags & wire::kBegin ? may_begin(frame, inbound) : may_go_on(frame, inbound);
+  return may ? Code::ok : Code::protocol;
+}
+
+// A new round may overwrite its slot only if the reader has released the round before.
+bool Mirrors::may_begin(const wire::Frame& frame, size_t inbound) const {
+  const auto& layout = *inbound_[inbound].layout;
+  const uint32_t slot_number = layout.slot_of(frame.generation);
+  const uint64_t state = layout.head_of(mirror(inbound), slot_number).state.load(std::memory_order_relaxed);
+  const uint64_t depth = layout.shape().depth;
+  const uint64_t released = slot(inbound, slot_number).released.load(std::memory_order_acquire);
+  const bool free = frame.generation <= depth || released + depth >= frame.generation;
+  return frame.generation > wire::generation_of(state) && free && frame.first == 0;
+}
+
+bool Mirrors::may_go_on(const wire::Frame& frame, size_t inbound) const {
+  const Inbound& in = inbound_[inbound];
+  const auto& layout = *in.layout;
+  const uint32_t slot_number = layout.slot_of(frame.generation);
+  const wire::SlotHead& head = layout.head_of(mirror(inbound), slot_number);
+  const uint64_t state = head.state.load(std::memory_order_relaxed);
+  const bool routed = (frame.flags & wire::kRoutedFrame) != 0;
+  return frame.generation == wire::generation_of(state) && frame.first == slot(inbound, slot_number).taken &&
+         frame.final_rows >= wire::final_rows_of(state) && frame.rows == head.rows &&
+         routed == ((head.flags & wire::kRouted) != 0) &&
+         (!routed || frame.taken == layout.list_of(mirror(inbound), slot_number, in.destination).count);
+}
+
+void Mirrors::body_of(const wire::Frame& frame, size_t inbound, std::vector<Piece>& body) {
+  const Inbound& in = inbound_[inbound];
+  const auto& layout = *in.layout;
+  std::byte* base = mirror(inbound);
+  const uint32_t slot_number = layout.slot_of(frame.generation);
+  body.clear();
+  if (frame.flags & wire::kBegin) {
+    slot(inbound, slot_number).taken = 0;
+    if (frame.flags & wire::kRoutedFrame) {
+      wire::RowList& list = layout.list_of(base, slot_number, in.destination);
+      body.push_back({reinterpret_cast<std::byte*>(list.rows), size_t{frame.taken} * sizeof(uint32_t)});
+    }
+    body.push_back({base + layout.meta(slot_number), frame.meta_bytes});
+  }
+  const auto& column_bytes = layout.shape().column_bytes;
+  for (uint32_t c = 0; c < column_bytes.size(); ++c) {
+    std::byte* column = base + layout.column(slot_number, c);
+    body.push_back({column + size_t{frame.first} * column_bytes[c], size_t{frame.count} * column_bytes[c]});
+  }
+}
+
+Code Mirrors::apply(const wire::Frame& frame, size_t inbound) {
+  const Inbound& in = inbound_[inbound];
+  const auto& layout = *in.layout;
+  std::byte* base = mirror(inbound);
+  const uint32_t slot_number = layout.slot_of(frame.generation);
+  wire::SlotHead& head = layout.head_of(base, slot_number);
+  if (frame.flags & wire::kBegin) {
+    head.rows = frame.rows;
+    head.tag = frame.tag;
+    head.meta_bytes = frame.meta_bytes;
+    head.flags = frame.flags & wire::kRoutedFrame ? wire::kRouted : 0;
+    if (frame.flags & wire::kRoutedFrame) {
+      wire::RowList& list = layout.list_of(base, slot_number, in.destination);
+      list.count = frame.taken;
+      if (const Code gate = wire::validate_list(list.rows, list.count, frame.rows); gate != Code::ok)
+        return gate;
+    }
+  }
+  if (frame.flags & wire::kRoutedFrame) {
+    // The watermark tells of exactly the rows that have come, or readers would read others.
+    const wire::RowList& list = layout.list_of(base, slot_number, in.destination);
+    const uint32_t come = frame.first + frame.count;
+    if ((come < frame.taken && list.rows[come] < frame.final_rows) ||
+        (come > 0 && list.rows[come - 1] >= frame.final_rows))
+      return Code::protocol;
+  }
+  slot(inbound, slot_number).taken = frame.first + frame.count;
+  // SYNC POINT publish, the writer's half, in the name of the peer.
+  head.state.store(wire::state_word(frame.generation, frame.final_rows), std::memory_order_release);
+  return Code::ok;
+}
+
+}  // namespace weft

@@ -1,0 +1,62 @@
+// Copies of a peer's publications in the reader's process, for transports that don't share memory: the gate
+// that every frame passes, where its body belongs, and how it becomes visible.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "memory/mapping.h"
+#include "transport/link.h"
+#include "wire/frame.h"
+
+namespace weft {
+
+// A piece of a frame's body: memory of ours that it fills.
+struct Piece {
+  std::byte* data;
+  size_t bytes;
+};
+
+class Mirrors {
+ public:
+  // `inbound[i].offset`: where the i-th mirror lies in `memory`.
+  Mirrors(uint32_t epoch, std::vector<Inbound> inbound, std::shared_ptr<Mapping> memory);
+
+  // Which publication a frame is for, if it is in order: whether it may come at all, and now. Then, for
+  // frames of rows, apply() with that number once the body is there.
+  Code accept(const wire::Frame& frame, size_t& inbound) const;
+  // The pieces that an accepted frame's body consists of, in order.
+  void body_of(const wire::Frame& frame, size_t inbound, std::vector<Piece>& body);
+  // Makes the rows of an accepted frame visible.
+  Code apply(const wire::Frame& frame, size_t inbound);
+  // From the reading side's thread: `generation` is no longer read.
+  void release(size_t inbound, uint64_t generation);
+
+  size_t count() const { return inbound_.size(); }
+  const Inbound& inbound(size_t i) const { return inbound_[i]; }
+  std::byte* mirror(size_t i) const { return memory_->data() + inbound_[i].offset; }
+  const std::shared_ptr<Mapping>& memory() const { return memory_; }
+
+ private:
+  struct Slot {
+    // SYNC POINT release: the reader stores (release) when it is done reading; accept() loads (acquire)
+    // before the mirror's slot is overwritten.
+    std::atomic<uint64_t> released{0};
+    uint32_t taken = 0;  // of the generation in the slot, the rows received so far
+  };
+  Slot& slot(size_t inbound, uint32_t slot) const { return slots_[inbound][slot]; }
+  bool may_begin(const wire::Frame& frame, size_t inbound) const;
+  bool may_go_on(const wire::Frame& frame, size_t inbound) const;
+
+  uint32_t epoch_;
+  std::vector<Inbound> inbound_;
+  std::vector<std::unique_ptr<Slot[]>> slots_;
+  std::shared_ptr<Mapping> memory_;
+};
+
+// Gives each publication a place behind the other, and says how much memory they take.
+size_t place_mirrors(std::vector<Inbound>& inbound);
+
+}  // namespace weft
