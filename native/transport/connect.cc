@@ -103,7 +103,7 @@ wire::HelloExpectation Endpoint::expect_from(size_t peer, wire::HelloKind kind) 
 }
 
 Local Endpoint::local(const Transport& transport) const {
-  Local local{arena_.get(), &own_bell_, options_.epoch};
+  Local local{arena_.get(), &own_bell_, options_.epoch, options_.host};
   for (const auto& [made_by, engine] : shared_engines_)
     if (made_by == &transport) local.engine = engine.get();
   return local;

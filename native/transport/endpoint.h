@@ -25,6 +25,7 @@ struct EndpointOptions {
   uint64_t epoch = 1;
   uint32_t member = 0;
   wire::Bytes32 config_hash{};
+  std::string host;  // the address that peers know us by
   size_t arena_bytes = 0;
   size_t hot_bytes = 0;  // of them, those of the publications
   WaitPolicy wait;

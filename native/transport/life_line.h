@@ -9,7 +9,7 @@ namespace weft {
 
 class LifeLine {
  public:
-  explicit LifeLine(Fd socket) : socket_(std::move(socket)) {}
+  explicit LifeLine(Fd socket = {}) : socket_(std::move(socket)) {}
 
   int fd() const { return socket_.get(); }
   // `up` while there is nothing to tell.

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <string>
 
 #include "memory/mapping.h"
 #include "transport/engine.h"
@@ -32,6 +33,14 @@ struct Outgoing {
   bool begin;  // the first of the round
 };
 
+// What we have sent over a link, and what came, since it is up: for those who count messages.
+struct Traffic {
+  uint64_t messages = 0;  // of which the peer was told: a round, or a part of one
+  uint64_t requests = 0;  // to the device or the library, for these
+  uint64_t bytes = 0;     // of bodies and headers
+  uint64_t arrivals = 0;  // messages that came
+};
+
 enum class LinkState : uint8_t { up, closed, lost, broken };  // broken: the peer broke the protocol
 
 // publish() and release() are for the thread that owns the exchange; the rest may be called by any thread.
@@ -55,6 +64,10 @@ class Link {
   // none.
   virtual int fd() const { return -1; }
   virtual bool notice() { return false; }  // true: it has come
+  // The way that data takes, for people; empty where the transport's name says it all.
+  virtual std::string describe() const { return {}; }
+  // Counted by links that send messages themselves.
+  virtual Traffic traffic() const { return {}; }
   // Says goodbye (so that the peer sees `closed`, not `lost`), gives what is not sent yet until the deadline
   // to go out, and stops all access to the peer's and our memory.
   virtual void close(int64_t deadline) = 0;
@@ -64,11 +77,15 @@ class Link {
   // We want no more of the peer, say because it does not answer: for us it is lost, and for it we are.
   void drop() { end(LinkState::lost); }
   LinkState state() const { return state_.load(std::memory_order_acquire); }
+  // Of a link that is not up: why, where more is known than the state says; otherwise null.
+  const char* reason() const { return reason_.load(std::memory_order_acquire); }
 
  protected:
-  // The first end counts.
-  void set_state(LinkState state) {
+  // The first end counts. `why` lives for ever.
+  void set_state(LinkState state, const char* why = nullptr) {
     LinkState up = LinkState::up;
+    const char* none = nullptr;
+    if (why != nullptr && this->state() == up) reason_.compare_exchange_strong(none, why);
     state_.compare_exchange_strong(up, state, std::memory_order_acq_rel);
   }
   void end(LinkState how) {
@@ -81,6 +98,7 @@ class Link {
 
  private:
   std::atomic<LinkState> state_{LinkState::up};
+  std::atomic<const char*> reason_{nullptr};
 };
 
 }  // namespace weft

@@ -63,6 +63,32 @@ bool Mirrors::may_go_on(const wire::Frame& frame, size_t inbound) const {
          (!routed || frame.taken == layout.list_of(mirror(inbound), slot_number, in.destination).count);
 }
 
+bool Mirrors::next_frame(size_t inbound, uint32_t slot_number, uint32_t final_rows,
+                         wire::Frame& frame) const {
+  const Inbound& in = inbound_[inbound];
+  const wire::SlotHead& head = in.layout->head_of(mirror(inbound), slot_number);
+  const uint64_t state = head.state.load(std::memory_order_relaxed);
+  if (final_rows < wire::final_rows_of(state) || final_rows > head.rows) return false;
+  frame = {};
+  frame.generation = wire::generation_of(state);
+  frame.publication = in.publication;
+  frame.destination = in.destination;
+  frame.rows = frame.taken = head.rows;
+  frame.final_rows = final_rows;
+  frame.first = slot(inbound, slot_number).taken;
+  uint32_t come = final_rows;
+  if (head.flags & wire::kRouted) {
+    const wire::RowList& list = in.layout->list_of(mirror(inbound), slot_number, in.destination);
+    frame.flags = wire::kRoutedFrame;
+    frame.taken = std::min(list.count, head.rows);
+    come =
+        static_cast<uint32_t>(std::lower_bound(list.rows, list.rows + frame.taken, final_rows) - list.rows);
+  }
+  if (come < frame.first) return false;
+  frame.count = come - frame.first;
+  return true;
+}
+
 void Mirrors::body_of(const wire::Frame& frame, size_t inbound, std::vector<Piece>& body) {
   const Inbound& in = inbound_[inbound];
   const auto& layout = *in.layout;

@@ -31,6 +31,9 @@ class Mirrors {
   void body_of(const wire::Frame& frame, size_t inbound, std::vector<Piece>& body);
   // Makes the rows of an accepted frame visible.
   Code apply(const wire::Frame& frame, size_t inbound);
+  // The frame that takes the round in a slot on to a watermark, for transports whose later frames have no
+  // header of their own. As good as accepted; false: there is none.
+  bool next_frame(size_t inbound, uint32_t slot, uint32_t final_rows, wire::Frame& frame) const;
   // From the reading side's thread: `generation` is no longer read.
   void release(size_t inbound, uint64_t generation);
 

@@ -3,14 +3,16 @@
 #include "transport/shm/shm.h"
 #include "transport/tcp/tcp.h"
 #include "transport/transport.h"
+#include "transport/verbs/verbs.h"
 
 namespace weft {
 
 std::span<const Transport* const> all_transports() {
   static const LoopbackTransport loopback;
   static const ShmTransport shm;
+  static const VerbsTransport verbs;
   static const TcpTransport tcp;
-  static const Transport* const all[] = {&loopback, &shm, &tcp};
+  static const Transport* const all[] = {&loopback, &shm, &verbs, &tcp};
   return all;
 }
 

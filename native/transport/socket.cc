@@ -1,6 +1,8 @@
 #include "transport/socket.h"
 
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <unistd.h>
 
@@ -61,6 +63,18 @@ Expected<Fd> accept_one(int listener) {
   Fd socket(accept4(listener, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
   if (!socket) return fail(errno == EAGAIN || errno == EINTR ? Code::again : Code::system, "accept", errno);
   return socket;
+}
+
+void tune_tcp(int socket) {
+  const int on = 1;
+  setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  // A host that vanished says nothing; keep-alive notices within about 11 s. No TCP_USER_TIMEOUT: it would
+  // also end the connection to a process that is merely stopped, which deadlines deal with.
+  const int idle_s = 5, interval_s = 2, count = 3;
+  setsockopt(socket, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+  setsockopt(socket, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof idle_s);
+  setsockopt(socket, IPPROTO_TCP, TCP_KEEPINTVL, &interval_s, sizeof interval_s);
+  setsockopt(socket, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof count);
 }
 
 }  // namespace weft

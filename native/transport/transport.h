@@ -23,6 +23,7 @@ struct Local {
   Arena* arena;
   const Doorbell* doorbell;  // our own: rung when a transport makes something visible in a mirror
   uint64_t epoch;
+  std::string host;          // the address that peers know us by
   Engine* engine = nullptr;  // made by the transport's engine()
 };
 

@@ -74,6 +74,9 @@ class PublicationLayout {
 
   const PublicationShape& shape() const { return shape_; }
   size_t bytes() const { return bytes_; }
+  // Whether rows live in the heads; otherwise all of them lie behind the heads, as lists and metadata do.
+  bool rows_in_heads() const { return inline_; }
+  size_t bodies() const { return bodies_at_; }
   size_t row_bytes() const { return row_bytes_; }
   // generation % depth; a division costs as much as the rest of a look at a slot, so powers of two do
   // without.

@@ -9,16 +9,17 @@
 #include "support/cluster.h"
 #include "support/descriptors.h"
 #include "support/scale.h"
+#include "support/transports.h"
 
 namespace weft::test {
 namespace {
 
 constexpr int64_t kAtOnceNs = kSanitized ? 2'000'000'000 : 500'000'000;
-constexpr uint64_t kMoreRounds = scaled(200);
+const uint64_t kMoreRounds = scaled(200);
 constexpr uint32_t kNobody = 99;
 
 struct Case {
-  const char* transport;
+  std::string transport;
   uint32_t victim;
   Place place;
 };
@@ -104,18 +105,20 @@ TEST_P(Failure, AStoppedPeerMeetsDeadlinesAndItsRoundsEndWhenItGoesOn) {
   EXPECT_TRUE(cluster.stop(kNobody));
 }
 
-INSTANTIATE_TEST_SUITE_P(Transports, Failure,
-                         testing::Values(Case{"shm", 0, Place::idle}, Case{"shm", 0, Place::after_dispatch},
-                                         Case{"shm", 1, Place::in_stream}, Case{"shm", 2, Place::idle},
-                                         Case{"shm", 3, Place::in_reply}, Case{"tcp", 0, Place::idle},
-                                         Case{"tcp", 0, Place::after_dispatch},
-                                         Case{"tcp", 1, Place::in_stream}, Case{"tcp", 2, Place::idle},
-                                         Case{"tcp", 3, Place::in_reply}),
-                         [](const auto& info) {
-                           return std::string(info.param.transport) +
-                                  (Cluster::is_attention(info.param.victim) ? "_Attention" : "_Ffn") +
-                                  name_of(info.param.place);
-                         });
+std::vector<Case> cases() {
+  std::vector<Case> all;
+  for (const std::string& transport : between_processes())
+    for (const auto& [victim, place] :
+         {std::pair{0u, Place::idle}, std::pair{0u, Place::after_dispatch}, std::pair{1u, Place::in_stream},
+          std::pair{2u, Place::idle}, std::pair{3u, Place::in_reply}})
+      all.push_back({transport, victim, place});
+  return all;
+}
+
+INSTANTIATE_TEST_SUITE_P(Transports, Failure, testing::ValuesIn(cases()), [](const auto& info) {
+  return info.param.transport + (Cluster::is_attention(info.param.victim) ? "_Attention" : "_Ffn") +
+         name_of(info.param.place);
+});
 
 }  // namespace
 }  // namespace weft::test

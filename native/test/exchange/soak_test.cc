@@ -7,6 +7,7 @@
 #include "support/process.h"
 #include "support/scale.h"
 #include "support/steps.h"
+#include "support/transports.h"
 
 namespace weft::test {
 namespace {
@@ -15,7 +16,7 @@ constexpr uint32_t kRows = 4;
 constexpr uint32_t kHidden = 64;
 
 struct Run {
-  const char* transport;
+  std::string transport;
   bool routed;
   bool in_service;
   uint64_t rounds;
@@ -141,6 +142,14 @@ TEST(Soak, RoutedWeightedRoundsOverTcp) { soak({"tcp", true, false, scaled(20'00
 TEST(Soak, RoundsByTheServiceThreads) {
   soak({"shm", false, true, scaled(20'000)});
   soak({"tcp", false, true, scaled(10'000)});
+}
+TEST(Soak, RoundsOverFabrics) {
+  for (const std::string& fabric : fabrics()) {
+    SCOPED_TRACE(fabric);
+    soak({fabric, false, false, scaled(50'000)});
+    soak({fabric, true, false, scaled(20'000)});
+    soak({fabric, false, true, scaled(10'000)});
+  }
 }
 
 }  // namespace

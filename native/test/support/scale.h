@@ -1,9 +1,10 @@
 // How much the tests do: all of it in a plain build, a fraction under sanitizers, which slow code down by
-// that much.
+// that much, or in an emulated machine: WEFT_TEST_SLOWDOWN says by how much.
 #pragma once
 
 #include <algorithm>
 #include <cstdint>
+#include <cstdlib>
 
 namespace weft::test {
 
@@ -16,6 +17,14 @@ constexpr uint32_t kSlowdown = 1;
 #endif
 constexpr bool kSanitized = kSlowdown > 1;
 
-constexpr uint32_t scaled(uint32_t count) { return std::max(1u, count / kSlowdown); }
+inline uint32_t slowdown() {
+  static const uint32_t given = [] {
+    const char* text = getenv("WEFT_TEST_SLOWDOWN");
+    return text == nullptr ? 1u : std::max(1u, static_cast<uint32_t>(atoi(text)));
+  }();
+  return kSlowdown * given;
+}
+
+inline uint32_t scaled(uint32_t count) { return std::max(1u, count / slowdown()); }
 
 }  // namespace weft::test

@@ -8,14 +8,18 @@
 #include "support/configs.h"
 #include "support/guarded.h"
 #include "support/test_mesh.h"
+#include "support/transports.h"
 
 namespace weft::test {
 
 class Steps {
  public:
-  Steps(const std::string& transport, const ExchangeConfig& config, WaitPolicy wait = {}) {
+  Steps(const std::string& transport, const ExchangeConfig& config, WaitPolicy wait = {})
+      : Steps(MeshPlan(transport, config, with_pollers(wait, config))) {}
+  explicit Steps(const MeshPlan& plan) {
+    const ExchangeConfig& config = plan.config;
     EXPECT_EQ(config.check().code, Code::ok) << config.check().what;
-    auto made = TestMesh::make(transport, config, wait);
+    auto made = TestMesh::make(plan);
     EXPECT_TRUE(made) << made.error().what;
     mesh = std::move(*made);
     out = Guarded(size_t{config.max_tokens} * config.hidden * 4);
@@ -105,8 +109,8 @@ inline ExchangeConfig plain_config(Shape shape, uint32_t max_tokens = 8, uint32_
 }
 
 class OnTransports : public testing::TestWithParam<std::string> {};
-#define WEFT_ON_TRANSPORTS(Suite)                                                        \
-  INSTANTIATE_TEST_SUITE_P(Transports, Suite, testing::Values("loopback", "shm", "tcp"), \
+#define WEFT_ON_TRANSPORTS(Suite)                                               \
+  INSTANTIATE_TEST_SUITE_P(Transports, Suite, testing::ValuesIn(all_of_them()), \
                            [](const auto& info) { return info.param; })
 
 }  // namespace weft::test

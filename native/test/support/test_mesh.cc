@@ -37,6 +37,7 @@ EndpointOptions MeshPlan::options(uint32_t member) const {
   options.config_hash.fill(0xC0);
   options.arena_bytes = arena_bytes(member);
   options.wait = wait;
+  options.host = hosts.empty() ? "127.0.0.1" : hosts[member];
   return options;
 }
 
@@ -63,13 +64,18 @@ std::vector<PeerSpec> MeshPlan::peers(uint32_t member, const std::vector<std::st
   return specs;
 }
 
+WaitPolicy with_pollers(WaitPolicy wait, const ExchangeConfig& config) {
+  wait.pollers = config.attention + config.ffn;
+  return wait;
+}
+
 Expected<Rank> Rank::listen(const MeshPlan& plan, uint32_t member, std::string& address) {
   Rank rank;
   auto endpoint = Endpoint::create(plan.options(member));
   if (!endpoint) return std::unexpected(endpoint.error());
   rank.endpoint = std::move(*endpoint);
-  auto listening =
-      rank.endpoint->listen(*find_transport(plan.transport), "127.0.0.1", plan.listen_key(member));
+  auto listening = rank.endpoint->listen(*find_transport(plan.transport), rank.endpoint->options().host,
+                                         plan.listen_key(member));
   if (!listening) return std::unexpected(listening.error());
   address = *listening;
   return rank;
@@ -112,8 +118,7 @@ Expected<std::unique_ptr<TestMesh>> TestMesh::make(const MeshPlan& plan) {
 
 Expected<std::unique_ptr<TestMesh>> TestMesh::make(const std::string& transport, const ExchangeConfig& config,
                                                    WaitPolicy wait) {
-  wait.pollers = config.attention + config.ffn;
-  return make(MeshPlan(transport, config, wait));
+  return make(MeshPlan(transport, config, with_pollers(wait, config)));
 }
 
 }  // namespace weft::test

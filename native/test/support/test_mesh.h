@@ -28,9 +28,13 @@ struct MeshPlan {
   std::string transport;
   ExchangeConfig config;
   WaitPolicy wait;
-  std::string key;  // unique in this process and, by the process id, on this host
+  std::vector<std::string> hosts;  // by member, when they are not all 127.0.0.1
+  std::string key;                 // unique in this process and, by the process id, on this host
   std::shared_ptr<const wire::PublicationLayout> dispatch, reply;
 };
+
+// All members poll in one process.
+WaitPolicy with_pollers(WaitPolicy wait, const ExchangeConfig& config);
 
 // One member. The plan that it was made from must outlive it.
 struct Rank {

@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "support/configs.h"
+#include "support/transports.h"
 #include "support/visitor.h"
 
 namespace weft::test {
@@ -100,7 +101,7 @@ TEST_P(FalseAcceptor, GarbageInsteadOfAnAnswerIsAProtocolError) {
   EXPECT_EQ(outcome.error().code, Code::protocol);
 }
 
-INSTANTIATE_TEST_SUITE_P(Transports, FalseAcceptor, testing::Values("shm", "tcp"),
+INSTANTIATE_TEST_SUITE_P(Transports, FalseAcceptor, testing::ValuesIn(between_processes()),
                          [](const auto& info) { return info.param; });
 
 // Plays a dialler that proves itself and then passes descriptors that are not what they should be.

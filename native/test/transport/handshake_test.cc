@@ -7,6 +7,7 @@
 #include "support/configs.h"
 #include "support/descriptors.h"
 #include "support/test_mesh.h"
+#include "support/transports.h"
 
 namespace weft::test {
 namespace {
@@ -58,7 +59,7 @@ TEST_P(Handshake, APeerThatListensButNeverAnswersIsNamedByWhoDials) {
 
 TEST_P(Handshake, APeerThatDoesNotEvenListenIsNamed) {
   listen({1, 1});
-  addresses[1] = GetParam() == "tcp" ? "127.0.0.1 1" : "tensorweft-nobody";
+  addresses[1] = GetParam() == "shm" ? "tensorweft-nobody" : "127.0.0.1 1";
   const auto outcome = connect(0, 150);
   ASSERT_FALSE(outcome);
   EXPECT_EQ(outcome.error().code, Code::deadline);
@@ -178,7 +179,7 @@ TEST_P(Handshake, ThePeersOfAMemberThatFailedSeeItClosed) {
   EXPECT_EQ(ranks[1].endpoint->wait(collect), Code::unavailable);
 }
 
-INSTANTIATE_TEST_SUITE_P(Transports, Handshake, testing::Values("shm", "tcp"),
+INSTANTIATE_TEST_SUITE_P(Transports, Handshake, testing::ValuesIn(between_processes()),
                          [](const auto& info) { return info.param; });
 
 TEST(Loopback, IsForOneProcessAndShmForOneUser) {

@@ -6,12 +6,13 @@
 #include "support/process.h"
 #include "support/scale.h"
 #include "support/steps.h"
+#include "support/transports.h"
 
 namespace weft::test {
 namespace {
 
 struct Mode {
-  const char* transport;
+  std::string transport;
   WaitMode wait;
   bool in_service;
 };
@@ -66,16 +67,18 @@ TEST_P(Park, NoWakeUpIsLost) {
   for (Child& child : children) EXPECT_EQ(child.wait(60'000), 0);
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Modes, Park,
-    testing::Values(Mode{"shm", WaitMode::park, false}, Mode{"shm", WaitMode::park, true},
-                    Mode{"tcp", WaitMode::park, false}, Mode{"tcp", WaitMode::park, true},
-                    Mode{"shm", WaitMode::adaptive, false}, Mode{"shm", WaitMode::adaptive, true},
-                    Mode{"tcp", WaitMode::adaptive, false}, Mode{"tcp", WaitMode::adaptive, true}),
-    [](const auto& info) {
-      return std::string(info.param.transport) + (info.param.wait == WaitMode::park ? "_Park" : "_Adaptive") +
-             (info.param.in_service ? "_Service" : "_Caller");
-    });
+std::vector<Mode> modes() {
+  std::vector<Mode> all;
+  for (const std::string& transport : between_processes())
+    for (const WaitMode wait : {WaitMode::park, WaitMode::adaptive})
+      for (const bool in_service : {false, true}) all.push_back({transport, wait, in_service});
+  return all;
+}
+
+INSTANTIATE_TEST_SUITE_P(Modes, Park, testing::ValuesIn(modes()), [](const auto& info) {
+  return info.param.transport + (info.param.wait == WaitMode::park ? "_Park" : "_Adaptive") +
+         (info.param.in_service ? "_Service" : "_Caller");
+});
 
 }  // namespace
 }  // namespace weft::test

@@ -4,6 +4,7 @@
 
 #include "support/process.h"
 #include "support/steps.h"
+#include "support/transports.h"
 
 namespace weft::test {
 namespace {
@@ -79,7 +80,7 @@ TEST_P(Processes, OneThatDiesWhileConnectingIsNamedByWhoWaitsForItAndLostForWhoH
   EXPECT_EQ(ffn.wait(), 0);
 }
 
-INSTANTIATE_TEST_SUITE_P(Transports, Processes, testing::Values("shm", "tcp"),
+INSTANTIATE_TEST_SUITE_P(Transports, Processes, testing::ValuesIn(between_processes()),
                          [](const auto& info) { return info.param; });
 
 TEST(LoopbackProcesses, AnotherProcessIsRefusedWithAHint) {

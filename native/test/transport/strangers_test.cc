@@ -6,6 +6,7 @@
 
 #include "support/configs.h"
 #include "support/random.h"
+#include "support/transports.h"
 #include "support/visitor.h"
 
 namespace weft::test {
@@ -125,7 +126,7 @@ TEST_P(Strangers, AReplayOfAHelloThatWasUsedIsRefused) {
   real_peers_connect(1);
 }
 
-INSTANTIATE_TEST_SUITE_P(Transports, Strangers, testing::Values("shm", "tcp"),
+INSTANTIATE_TEST_SUITE_P(Transports, Strangers, testing::ValuesIn(between_processes()),
                          [](const auto& info) { return info.param; });
 
 TEST(Peers, MoreConnectThanMayKnockAtOnce) {

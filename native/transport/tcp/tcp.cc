@@ -3,7 +3,6 @@
 #include <arpa/inet.h>
 #include <netdb.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 
 #include <cerrno>
 #include <cstring>
@@ -53,18 +52,6 @@ Expected<uint16_t> port_of(int socket) {
                                              : reinterpret_cast<sockaddr_in&>(address).sin_port);
 }
 
-void tune(int socket) {
-  const int on = 1;
-  setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-  // A host that vanished says nothing; keep-alive notices within about 11 s. No TCP_USER_TIMEOUT: it would
-  // also end the connection to a process that is merely stopped, which deadlines deal with.
-  const int idle_s = 5, interval_s = 2, count = 3;
-  setsockopt(socket, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
-  setsockopt(socket, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof idle_s);
-  setsockopt(socket, IPPROTO_TCP, TCP_KEEPINTVL, &interval_s, sizeof interval_s);
-  setsockopt(socket, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof count);
-}
-
 }  // namespace
 
 std::string TcpTransport::unavailable() const {
@@ -93,7 +80,7 @@ Expected<Fd> TcpTransport::dial(const std::string& where, int64_t deadline) cons
 }
 
 Expected<std::unique_ptr<Link>> TcpTransport::link(const Local& local, Session session) const {
-  tune(session.socket.get());
+  tune_tcp(session.socket.get());
   return TcpLink::create(local, std::move(session));
 }
 

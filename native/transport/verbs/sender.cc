@@ -1,0 +1,256 @@
+#include "transport/verbs/sender.h"
+
+#if WEFT_HAVE_VERBS
+
+#include <arpa/inet.h>
+
+#include <algorithm>
+#include <cstring>
+
+namespace weft::verbs {
+
+namespace {
+constexpr size_t kChain = 16;  // requests that are posted at once
+constexpr size_t kGather = 30;
+// A round with fewer bytes is not worth an immediate on every rail.
+constexpr size_t kShardBytes = 256 * 1024;
+constexpr size_t kMostBytes = 4 << 20;  // of a request
+
+void add(std::atomic<uint64_t>& counter, uint64_t n) {
+  counter.store(counter.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
+}
+}  // namespace
+
+// Requests put together to be posted at once. Pieces that belong behind each other become one request.
+class Sender::Chain {
+ public:
+  Chain(const QueuePair& pair, const WindowCard& window, uint32_t remote_key)
+      : most_(std::min<size_t>({kChain, pair.room()})),
+        most_pieces_(std::min<size_t>(kGather, pair.adapter().max_pieces())),
+        most_bytes_(std::min<size_t>(kMostBytes, pair.adapter().port().max_msg_sz)),
+        inline_bytes_(pair.inline_bytes()),
+        address_(window.address),
+        key_(remote_key) {}
+
+  // Bytes of `data`, as far as there is room: how many. `at`: from the window's start.
+  size_t add(const std::byte* data, size_t bytes, size_t at, uint32_t key) {
+    ibv_send_wr* request = count_ > 0 ? &requests_[count_ - 1] : nullptr;
+    const bool goes_on = request != nullptr && at == next_ && request_bytes_ < most_bytes_ &&
+                         static_cast<size_t>(request->num_sge) < most_pieces_;
+    if (!goes_on) {
+      if (count_ == most_) return 0;
+      request = open(at);
+    }
+    const size_t taken = std::min(bytes, most_bytes_ - request_bytes_);
+    request->sg_list[request->num_sge++] = {reinterpret_cast<uint64_t>(data), static_cast<uint32_t>(taken),
+                                            key};
+    request_bytes_ += taken;
+    bytes_ += taken;
+    next_ = at + taken;
+    return taken;
+  }
+  bool has_room() const { return count_ < most_; }
+  bool empty() const { return count_ == 0; }
+  ibv_send_wr* open(size_t at) {
+    close();
+    ibv_send_wr& request = requests_[count_];
+    request = {};
+    request.opcode = IBV_WR_RDMA_WRITE;
+    request.sg_list = pieces_[count_];
+    request.wr.rdma.remote_addr = address_ + at;
+    request.wr.rdma.rkey = key_;
+    ++count_;
+    request_bytes_ = 0;
+    next_ = at;
+    return &request;
+  }
+  // The last request tells the receiver.
+  void tell(uint32_t immediate) {
+    ibv_send_wr& request = requests_[count_ - 1];
+    request.opcode = IBV_WR_RDMA_WRITE_WITH_IMM;
+    request.imm_data = htonl(immediate);
+  }
+  std::span<ibv_send_wr> finish() {
+    close();
+    return {requests_, count_};
+  }
+  size_t bytes() const { return bytes_; }
+
+ private:
+  void close() {
+    if (count_ > 0 && request_bytes_ > 0 && request_bytes_ <= inline_bytes_)
+      requests_[count_ - 1].send_flags |= IBV_SEND_INLINE;
+  }
+
+  const size_t most_, most_pieces_, most_bytes_;
+  const uint32_t inline_bytes_;
+  const uint64_t address_;
+  const uint32_t key_;
+  size_t count_ = 0, request_bytes_ = 0, next_ = 0, bytes_ = 0;
+  ibv_send_wr requests_[kChain];
+  ibv_sge pieces_[kChain][kGather];
+};
+
+Sender::Sender(uint32_t epoch, std::span<const Inbound> inbound, std::vector<Lane> lanes, const Card& peer,
+               std::byte* records)
+    : outbox_(epoch, inbound),
+      lanes_(std::move(lanes)),
+      peer_(peer),
+      records_(records),
+      posted_(lanes_.size()),
+      done_(lanes_.size()) {}
+
+const WindowCard* Sender::window(const Records& records) const {
+  const wire::Frame& frame = outbox_.frame();
+  const auto& layout = *outbox_.rows().layout;
+  for (size_t i = 0; i < peer_.windows; ++i) {
+    const WindowCard& window = peer_.window[i];
+    if (window.publication != frame.publication || window.destination != frame.destination) continue;
+    const size_t bodies = layout.bytes() - layout.bodies();
+    return window.records == records.bytes() && window.bytes == bodies + window.records ? &window : nullptr;
+  }
+  return nullptr;
+}
+
+void Sender::start() {
+  outbox_.seal(SIZE_MAX);
+  const wire::Frame& frame = outbox_.frame();
+  shares_ = lanes_.size();
+  // The same for all frames of a round, so that the receiver can count.
+  if (frame.kind == wire::FrameKind::rows &&
+      size_t{frame.taken} * outbox_.rows().layout->row_bytes() < kShardBytes)
+    shares_ = 1;
+  std::fill(posted_.begin(), posted_.end(), 0);
+  std::fill(done_.begin(), done_.end(), false);
+}
+
+// Rows are divided evenly; what opens the round goes over the first lane.
+wire::Frame Sender::share_of(size_t lane) const {
+  wire::Frame share = outbox_.frame();
+  const uint32_t count = share.count;
+  const auto begin = static_cast<uint32_t>(uint64_t{count} * lane / shares_);
+  share.first += begin;
+  share.count = static_cast<uint32_t>(uint64_t{count} * (lane + 1) / shares_) - begin;
+  if (lane > 0) share.flags &= static_cast<uint16_t>(~wire::kBegin);
+  return share;
+}
+
+// The frame and what comes with it, put together in memory of ours.
+std::span<const std::byte> Sender::put_together(size_t window, const Records& records, size_t at) {
+  const wire::Frame& frame = outbox_.frame();
+  for (size_t i = 0; i < window; ++i) at += peer_.window[i].records;
+  std::byte* to = records_ + at;
+  std::memcpy(to, &frame, sizeof frame);
+  const size_t ridden = records.body_bytes(frame);
+  size_t left_out = frame.body_bytes - ridden, bytes = sizeof frame;
+  if (ridden > 0)
+    for_each_piece(frame, outbox_.rows(), [&](const std::byte* data, size_t piece, size_t) {
+      const size_t skipped = std::min(left_out, piece);
+      left_out -= skipped;
+      std::memcpy(to + bytes, data + skipped, piece - skipped);
+      bytes += piece - skipped;
+      return true;
+    });
+  return {to, bytes};
+}
+
+// Posts what there is room for of a lane's share; true: all of it.
+bool Sender::send_share(size_t number) {
+  Lane& lane = lanes_[number];
+  const wire::Frame& frame = outbox_.frame();
+  const Outgoing& rows = outbox_.rows();
+  const auto& layout = *rows.layout;
+  const Records records(layout);
+  const WindowCard* window = this->window(records);
+  if (window == nullptr) {
+    failed_ = true;
+    return false;
+  }
+  const auto window_number = static_cast<uint32_t>(window - peer_.window);
+  const uint32_t slot = layout.slot_of(frame.generation);
+  const wire::Frame share = share_of(number);
+  const bool has_record = number == 0 && records.has_one(frame);
+  const size_t ridden = has_record ? records.body_bytes(frame) : 0;
+  const size_t direct = wire::body_bytes_of(share, layout) - ridden;  // what goes to its place itself
+
+  while (!failed_) {
+    if (lane.pair->room() == 0) return false;
+    Chain chain(*lane.pair, *window, window->keys[number]);
+    size_t skip = posted_[number], left = direct - skip;
+    for_each_piece(share, rows, [&](const std::byte* data, size_t bytes, size_t at) {
+      const size_t skipped = std::min(skip, bytes);
+      skip -= skipped;
+      data += skipped, at += skipped, bytes = std::min(bytes - skipped, left);
+      while (bytes > 0) {
+        const size_t taken = chain.add(data, bytes, at - layout.bodies(), lane.arena_key);
+        if (taken == 0) return false;
+        data += taken, at += taken, bytes -= taken, left -= taken;
+      }
+      return left > 0;
+    });
+    posted_[number] = direct - left;
+    bool complete = left == 0;
+    if (complete && has_record && (complete = chain.has_room())) {
+      const size_t at = records.at(slot, frame.final_rows);
+      const auto record = put_together(window_number, records, at);
+      chain.open(window->bytes - window->records + at);
+      chain.add(record.data(), record.size(), window->bytes - window->records + at, lane.records_key);
+    } else if (complete && chain.empty()) {
+      chain.open(0);
+    }
+    if (complete)
+      chain.tell(encode({shares_ > 1 ? Tells::share_of_rows : Tells::rows,
+                         window_number * layout.shape().depth + slot, frame.final_rows}));
+    const auto requests = chain.finish();
+    failed_ = !lane.pair->post(requests, false);
+    verbs::add(requests_, requests.size());
+    verbs::add(bytes_, chain.bytes());
+    if (!complete) continue;
+    verbs::add(immediates_, 1);
+    return !failed_;
+  }
+  return false;
+}
+
+bool Sender::send_goodbye(size_t number) {
+  QueuePair& pair = *lanes_[number].pair;
+  if (pair.room() == 0) return false;
+  Chain chain(pair, peer_.window[0], peer_.window[0].keys[number]);
+  chain.open(0);
+  chain.tell(encode({Tells::goodbye, 0, 0}));
+  failed_ = !pair.post(chain.finish(), true);
+  return !failed_;
+}
+
+bool Sender::flush() {
+  for (;;) {
+    while (!outbox_.empty() && !failed_) {
+      if (!outbox_.sealed()) start();
+      bool all = true;
+      const bool goodbye = outbox_.frame().kind == wire::FrameKind::goodbye;
+      for (size_t lane = 0; lane < shares_; ++lane) {
+        if (!done_[lane]) done_[lane] = goodbye ? send_goodbye(lane) : send_share(lane);
+        all = all && done_[lane];
+      }
+      if (!all) break;
+      outbox_.sent();
+    }
+    if (failed_) outbox_.clear();
+    // SYNC POINT room: we store `pending`, then load what was retired; who retires stores that, then loads
+    // `pending` and flushes. Both orders are seq_cst.
+    pending_.store(!outbox_.empty());
+    if (outbox_.empty()) return !failed_;
+    bool room = false;
+    for (size_t lane = 0; lane < shares_; ++lane) room |= !done_[lane] && lanes_[lane].pair->room() > 0;
+    if (!room) return true;
+  }
+}
+
+bool Sender::idle() const {
+  const bool sent = std::all_of(lanes_.begin(), lanes_.end(), [](const Lane& l) { return l.pair->idle(); });
+  return outbox_.empty() && sent;
+}
+
+}  // namespace weft::verbs
+
+#endif

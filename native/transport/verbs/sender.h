@@ -1,0 +1,67 @@
+// The sending half of a verbs link: a frame becomes a chain of writes on each rail that has a share of it,
+// gathered from the publisher's slot, and the last write of a chain carries the immediate.
+#pragma once
+
+#include "transport/outbox.h"
+#include "transport/verbs/queue_pair.h"
+#include "transport/verbs/records.h"
+
+#if WEFT_HAVE_VERBS
+
+namespace weft::verbs {
+
+// What a rail needs to send: its queue pair and the keys of our memory on its device.
+struct Lane {
+  std::unique_ptr<QueuePair> pair;
+  uint32_t arena_key = 0;
+  uint32_t records_key = 0;
+};
+
+class Sender {
+ public:
+  // `records`: registered memory in which frames and small bodies are put together, as many bytes as the
+  // records of all of the peer's windows have.
+  Sender(uint32_t epoch, std::span<const Inbound> inbound, std::vector<Lane> lanes, const Card& peer,
+         std::byte* records);
+
+  bool enqueue(const Outgoing& rows) { return outbox_.enqueue(rows); }
+  void enqueue_goodbye() { outbox_.enqueue_goodbye(); }
+  // Posts what there is room for; false: a queue pair has failed.
+  bool flush();
+  // There is more than there was room for.
+  bool pending() const { return pending_.load(); }
+  bool idle() const;  // everything was sent, and the peer has it
+  void discard() { outbox_.clear(); }
+
+  std::vector<Lane>& lanes() { return lanes_; }
+  // From any thread. An immediate is a message.
+  Traffic traffic() const {
+    constexpr auto relaxed = std::memory_order_relaxed;
+    return {immediates_.load(relaxed), requests_.load(relaxed), bytes_.load(relaxed), 0};
+  }
+
+ private:
+  class Chain;
+  void start();
+  bool send_share(size_t lane);
+  bool send_goodbye(size_t lane);
+  wire::Frame share_of(size_t lane) const;
+  std::span<const std::byte> put_together(size_t window, const Records& records, size_t at);
+  // The peer's window for the sealed frame; null when it is not what was agreed.
+  const WindowCard* window(const Records& records) const;
+
+  Outbox outbox_;
+  std::vector<Lane> lanes_;
+  Card peer_;
+  std::byte* records_;
+  std::vector<size_t> posted_;  // by lane: bytes of its share of the sealed frame that are posted
+  std::vector<bool> done_;      // by lane: its share is, and the immediate
+  size_t shares_ = 1;           // lanes that the sealed frame goes over
+  bool failed_ = false;
+  std::atomic<bool> pending_{false};
+  std::atomic<uint64_t> immediates_{0}, requests_{0}, bytes_{0};
+};
+
+}  // namespace weft::verbs
+
+#endif

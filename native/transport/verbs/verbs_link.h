@@ -1,0 +1,68 @@
+#pragma once
+
+#include <mutex>
+#include <string>
+
+#include "transport/life_line.h"
+#include "transport/verbs/engine.h"
+#include "transport/verbs/receiver.h"
+#include "transport/verbs/sender.h"
+
+#if WEFT_HAVE_VERBS
+
+namespace weft::verbs {
+
+// Locks, in the order in which they are taken: the engine's (receiving, and the end of the link), then ours
+// (sending).
+class VerbsLink : public Link {
+ public:
+  static Expected<std::unique_ptr<Link>> create(const Local& local, Session session);
+  ~VerbsLink() override { close(0); }
+
+  const std::byte* inbound(size_t i) const override { return receiver_->mirrors().mirror(i); }
+  const std::shared_ptr<Mapping>& inbound_memory() const override { return receiver_->mirrors().memory(); }
+  bool packs_rows() const override { return true; }
+  void publish(const Outgoing& rows) override;
+  void release(size_t inbound, uint64_t generation) override {
+    receiver_->mirrors().release(inbound, generation);
+  }
+  bool sending() const override { return sender_->pending(); }
+  Engine* engine() override { return engine_; }
+  int fd() const override { return state() == LinkState::up ? life_line_.fd() : -1; }
+  bool notice() override;
+  std::string describe() const override { return description_; }
+  Traffic traffic() const override;
+  void close(int64_t deadline) override;
+
+  // From the engine, which holds its lock.
+  void arrived(size_t rail, uint32_t immediate);
+  void retired(size_t rail, uint64_t request);
+  void failed(const ibv_wc& done);
+
+ protected:
+  void cut() override;
+
+ private:
+  explicit VerbsLink(const Local& local)
+      : engine_(static_cast<VerbsEngine*>(local.engine)), doorbell_(local.doorbell) {}
+  Expected<void> set_up(const Local& local, Session session);
+  void describe(const std::vector<Lane>& lanes, const Card& theirs);
+  // The fence, but for a completion that is being handled.
+  void stop();
+
+  VerbsEngine* engine_;
+  const Doorbell* doorbell_;
+  LifeLine life_line_;
+  std::mutex send_lock_;
+  std::unique_ptr<Sender> sender_;
+  std::unique_ptr<Receiver> receiver_;
+  std::shared_ptr<Mapping> records_;          // the sender's
+  std::vector<std::vector<Region>> regions_;  // of the records and of each window
+  std::string description_;
+  std::atomic<uint64_t> arrivals_{0};
+  bool closed_ = false;
+};
+
+}  // namespace weft::verbs
+
+#endif
