@@ -8,6 +8,7 @@ import { build } from './lib/stages/build.mjs';
 import { examples } from './lib/stages/examples.mjs';
 import { lint } from './lib/stages/lint.mjs';
 import { nativeSuite } from './lib/stages/native.mjs';
+import { rdma } from './lib/stages/rdma.mjs';
 import { asan, tsan } from './lib/stages/sanitizers.mjs';
 import { ts } from './lib/stages/ts.mjs';
 import { types } from './lib/stages/types.mjs';
@@ -30,6 +31,11 @@ const STAGES = {
   },
   tsan: { text: 'native suite where threads meet, thread sanitizer', needs: ['native tests'], run: tsan },
   ts: { text: 'TypeScript suite', needs: [], run: ts },
+  rdma: {
+    text: 'verbs on soft-RoCE devices, in a virtual machine',
+    needs: ['native tests', 'rdma vm'],
+    run: rdma,
+  },
   examples: { text: 'every example', needs: [], run: examples },
 };
 

@@ -30,7 +30,8 @@ export { type JoinOptions, joinMesh } from './mesh/join.js';
 export type { Logger } from './mesh/logger.js';
 export { Mesh, type PeerExplanation } from './mesh/mesh.js';
 export type { Departure, Member, Role, Roster } from './mesh/roster.js';
-export type { TransportName, TransportVerdict } from './mesh/transports.js';
+export type { TransportName } from './mesh/transport-names.js';
+export type { TransportVerdict } from './mesh/transports.js';
 export type { WaitPolicy } from './mesh/wait-policy.js';
 export {
   dequantize,

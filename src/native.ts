@@ -96,6 +96,8 @@ export interface NativeEndpointOptions {
   meshId: Uint8Array;
   configHash: Uint8Array;
   heapBytes: number;
+  /** The address that peers know this member by. */
+  host: string;
   wait: { mode: number; pollers: number; spinUs: number; yieldUs: number };
 }
 
@@ -111,6 +113,12 @@ export interface NativeEndpoint {
   inbound(peer: number): ArrayBuffer;
   layout(): NativeLayout;
   peerState(peer: number): Code;
+  /** Why a peer is not up, where more is known than its state. */
+  reason(peer: number): string | undefined;
+  /** The way that its data takes, for people; '' where the transport's name says it all. */
+  path(peer: number): string;
+  /** [messages, requests, bytes, arrivals] */
+  traffic(peer: number): [number, number, number, number];
   /** Gives the peer up: it is lost for us, and we are for it. */
   drop(peer: number): void;
 }
@@ -192,6 +200,33 @@ export interface NativeInfo {
   transports: { name: string; unavailable: string; sharesMemory: boolean }[];
 }
 
+/** native/transport/verbs/device.h */
+export interface RdmaDevice {
+  name: string;
+  firmware: string;
+  maxRegionBytes: number;
+  maxQueuePairs: number;
+  /** Of a queue pair. */
+  maxRequests: number;
+  /** Of a gather list. */
+  maxPieces: number;
+  maxCompletions: number;
+  maxSharedReceives: number;
+  /** Whether it reaches memory of other devices, say of a GPU, by dma-buf. */
+  dmaBuf: boolean;
+  ports: {
+    number: number;
+    /** 'ACTIVE' when it can be used. */
+    state: string;
+    linkLayer: string;
+    /** The network interface of an Ethernet port. */
+    interface: string;
+    mtu: number;
+    maxMessageBytes: number;
+    gids: { index: number; type: string; gid: string }[];
+  }[];
+}
+
 /** native/bench/workload.h */
 export interface NativeWorkload {
   attention: number;
@@ -257,6 +292,10 @@ export interface NativeAddon {
   Attention: new (endpoint: NativeEndpoint, onCombined: Ended) => NativeAttention;
   Ffn: new (endpoint: NativeEndpoint, onCollected: Ended) => NativeFfn;
   info(): NativeInfo;
+  /** Why a transport can't be used here; '' when it can. Tries each time. */
+  unavailable(transport: string): string;
+  /** The RDMA devices of this machine, or why there can't be any. */
+  rdmaDevices(): RdmaDevice[] | string;
   /** 16 characters that no other process has. */
   processKey: string;
   /** Ends every blocking wait of every thread of this process with `closed`. */

@@ -122,6 +122,7 @@ EndpointObject::EndpointObject(const Napi::CallbackInfo& info) : Napi::ObjectWra
   options.epoch = static_cast<uint64_t>(number(js, "epoch"));
   options.member = u32(js, "member");
   options.config_hash = bytes<32>(js, "configHash");
+  options.host = text(js, "host");
   options.wait = read_wait(js.Get("wait").As<Napi::Object>());
   const size_t heap = core->is_attention ? weft::heap_offset(core->dispatch, 1)
                                          : weft::heap_offset(core->reply, core->config.attention);
@@ -240,6 +241,32 @@ Napi::Value EndpointObject::peer_state(const Napi::CallbackInfo& info) {
               peer < core_->endpoint->peers() ? core_->endpoint->peer_state(peer) : Code::invalid_argument);
 }
 
+// reason(peer): why it is not up, where more is known than its state.
+Napi::Value EndpointObject::reason(const Napi::CallbackInfo& info) {
+  const size_t peer = arg_u32(info, 0);
+  const Endpoint& endpoint = *core_->endpoint;
+  const char* text = peer < endpoint.peers() ? endpoint.link(peer).reason() : nullptr;
+  return text == nullptr ? info.Env().Undefined() : Napi::String::New(info.Env(), text);
+}
+
+Napi::Value EndpointObject::path(const Napi::CallbackInfo& info) {
+  const size_t peer = arg_u32(info, 0);
+  const Endpoint& endpoint = *core_->endpoint;
+  return Napi::String::New(info.Env(), peer < endpoint.peers() ? endpoint.link(peer).describe() : "");
+}
+
+// traffic(peer) -> [messages, requests, bytes, arrivals]
+Napi::Value EndpointObject::traffic(const Napi::CallbackInfo& info) {
+  const size_t peer = arg_u32(info, 0);
+  const Endpoint& endpoint = *core_->endpoint;
+  const Traffic of = peer < endpoint.peers() ? endpoint.link(peer).traffic() : Traffic{};
+  auto counts = Napi::Array::New(info.Env());
+  uint32_t i = 0;
+  for (const uint64_t count : {of.messages, of.requests, of.bytes, of.arrivals})
+    counts.Set(i++, Napi::Number::New(info.Env(), static_cast<double>(count)));
+  return counts;
+}
+
 void EndpointObject::drop(const Napi::CallbackInfo& info) {
   const size_t peer = arg_u32(info, 0);
   if (peer < core_->endpoint->peers()) core_->endpoint->drop(peer);
@@ -254,7 +281,8 @@ Napi::Function EndpointObject::define(Napi::Env env) {
        InstanceMethod("heapOffset", &EndpointObject::heap_offset),
        InstanceMethod("inbound", &EndpointObject::inbound), InstanceMethod("layout", &EndpointObject::layout),
        InstanceMethod("peerState", &EndpointObject::peer_state),
-       InstanceMethod("drop", &EndpointObject::drop)});
+       InstanceMethod("reason", &EndpointObject::reason), InstanceMethod("path", &EndpointObject::path),
+       InstanceMethod("traffic", &EndpointObject::traffic), InstanceMethod("drop", &EndpointObject::drop)});
 }
 
 void init_endpoint(Napi::Env env, Napi::Object exports) {

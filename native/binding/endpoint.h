@@ -67,6 +67,9 @@ class EndpointObject : public Napi::ObjectWrap<EndpointObject> {
   Napi::Value inbound(const Napi::CallbackInfo& info);
   Napi::Value layout(const Napi::CallbackInfo& info);
   Napi::Value peer_state(const Napi::CallbackInfo& info);
+  Napi::Value reason(const Napi::CallbackInfo& info);
+  Napi::Value path(const Napi::CallbackInfo& info);
+  Napi::Value traffic(const Napi::CallbackInfo& info);
   void drop(const Napi::CallbackInfo& info);
 
   std::shared_ptr<Core> core_;

@@ -7,6 +7,7 @@
 #include "core/cpu.h"
 #include "kernels/isa.h"
 #include "transport/transport.h"
+#include "transport/verbs/device.h"
 #include "wire/frame.h"
 
 namespace weft::binding {
@@ -49,10 +50,66 @@ Napi::Value info_of_build(const Napi::CallbackInfo& info) {
   return out;
 }
 
+// unavailable(transport) -> why it can't be used here; empty when it can
+Napi::Value unavailable(const Napi::CallbackInfo& info) {
+  const Transport* transport = find_transport(info[0].ToString().Utf8Value());
+  return Napi::String::New(info.Env(),
+                           transport == nullptr ? "this build does not know it" : transport->unavailable());
+}
+
+Napi::Object to_js(Napi::Env env, const verbs::Port& port) {
+  auto js = Napi::Object::New(env);
+  js.Set("number", static_cast<double>(port.number));
+  js.Set("state", port.state);
+  js.Set("linkLayer", port.link_layer);
+  js.Set("interface", port.interface);
+  js.Set("mtu", port.mtu);
+  js.Set("maxMessageBytes", static_cast<double>(port.max_message));
+  auto gids = Napi::Array::New(env);
+  for (uint32_t i = 0; i < port.addresses.size(); ++i) {
+    auto gid = Napi::Object::New(env);
+    gid.Set("index", port.addresses[i].index);
+    gid.Set("type", port.addresses[i].type);
+    gid.Set("gid", port.addresses[i].text);
+    gids.Set(i, gid);
+  }
+  js.Set("gids", gids);
+  return js;
+}
+
+Napi::Object to_js(Napi::Env env, const verbs::Device& device) {
+  auto js = Napi::Object::New(env);
+  js.Set("name", device.name);
+  js.Set("firmware", device.firmware);
+  js.Set("maxRegionBytes", static_cast<double>(device.max_region));
+  js.Set("maxQueuePairs", device.max_queue_pairs);
+  js.Set("maxRequests", device.max_requests);
+  js.Set("maxPieces", device.max_pieces);
+  js.Set("maxCompletions", device.max_completions);
+  js.Set("maxSharedReceives", device.max_shared_receives);
+  js.Set("dmaBuf", device.dma_buf);
+  auto ports = Napi::Array::New(env);
+  for (uint32_t i = 0; i < device.ports.size(); ++i) ports.Set(i, to_js(env, device.ports[i]));
+  js.Set("ports", ports);
+  return js;
+}
+
+// rdmaDevices() -> those of this machine, or why there can't be any
+Napi::Value rdma_devices(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const auto found = verbs::list_devices();
+  if (!found) return Napi::String::New(env, found.error().what);
+  auto devices = Napi::Array::New(env);
+  for (uint32_t i = 0; i < found->size(); ++i) devices.Set(i, to_js(env, (*found)[i]));
+  return devices;
+}
+
 }  // namespace
 
 void init_info(Napi::Env env, Napi::Object exports) {
   exports.Set("info", Napi::Function::New(env, info_of_build));
+  exports.Set("unavailable", Napi::Function::New(env, unavailable));
+  exports.Set("rdmaDevices", Napi::Function::New(env, rdma_devices));
   exports.Set("processKey", process_key());
 }
 

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { CommandFailed, run } from './command.mjs';
 import { note, step } from './progress.mjs';
 import { clangFormat, header, which } from './tools.mjs';
@@ -8,15 +9,22 @@ const PACKAGES = [
   { name: 'cmake', purpose: 'build', found: () => which('cmake') },
   { name: 'ninja-build', purpose: 'build', found: () => which('ninja') },
   { name: 'libhwy-dev', purpose: 'build', found: () => header('hwy/highway.h') },
+  { name: 'libibverbs-dev', purpose: 'build', found: () => header('infiniband/verbs.h') },
   { name: 'make', purpose: 'gyp', found: () => which('make') },
   { name: 'python3', purpose: 'gyp', found: () => which('python3') },
   { name: 'libgtest-dev', purpose: 'native tests', found: () => header('gtest/gtest.h') },
   { name: 'libgmock-dev', purpose: 'native tests', found: () => header('gmock/gmock.h') },
+  { name: 'qemu-system-x86', purpose: 'rdma vm', found: () => which('qemu-system-x86_64') },
+  { name: 'busybox-static', purpose: 'rdma vm', found: () => which('busybox') },
+  { name: 'kmod', purpose: 'rdma vm', found: () => which('modprobe') },
+  { name: 'xz-utils', purpose: 'rdma vm', found: () => which('xz') },
+  { name: 'iproute2', purpose: 'rdma vm', found: () => which('rdma') ?? which('ip') },
+  { name: 'ibverbs-providers', purpose: 'rdma vm', found: () => existsSync('/etc/libibverbs.d/rxe.driver') },
   { name: 'clang-format-19', purpose: 'lint', found: clangFormat },
 ];
 
 /**
- * Installs what the purposes ('build', 'gyp', 'native tests', 'lint') need and the machine lacks; without the right to,
+ * Installs what the purposes ('build', 'gyp', 'native tests', 'rdma vm', 'lint') need and the machine lacks; without the right to,
  * says how. What cannot be had is left to those who need it: there is a way without most of them.
  */
 export async function installPackages(purposes) {

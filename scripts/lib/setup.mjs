@@ -7,7 +7,7 @@ const OLDEST_NODE = [20, 19];
 
 /**
  * Makes a machine ready that has Node and a C++ compiler at most. `purposes` beyond 'build': 'gyp', 'native tests',
- * 'lint'. Without cmake the addon is built with node-gyp, which needs make and python3.
+ * 'rdma vm', 'lint'. Without cmake the addon is built with node-gyp, which needs make and python3.
  */
 export async function setup(purposes = []) {
   const [major, minor] = process.versions.node.split('.').map(Number);

@@ -18,6 +18,7 @@ export interface Awaited {
   rows: number;
   /** Default of the wait. */
   deadlineMs: number;
+  lossOf: (peer: PeerName) => string | undefined;
 }
 
 export async function awaitRows(awaited: Awaited, options: WaitOptions): Promise<void> {
@@ -50,13 +51,19 @@ function checkFree({ pending, which, peer }: Awaited): void {
   throw new WeftError('WEFT_STATE', 'rows of this part are waited for already', { phase: 'collect', peer });
 }
 
-function check(code: Code, { peer, generation, rows }: Awaited, deadlineMs: number, reason: unknown): void {
+function check(
+  code: Code,
+  { peer, generation, rows, lossOf }: Awaited,
+  deadlineMs: number,
+  reason: unknown,
+): void {
   if (code === Code.ok) return;
   throw failure(code, {
     phase: 'collect',
     peer,
     waitingFor: code === Code.deadline ? [peer] : undefined,
     deadlineMs,
+    lossOf,
     reason: code === Code.aborted ? reason : undefined,
     details: { generation, rows },
   });

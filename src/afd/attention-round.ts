@@ -219,6 +219,7 @@ export class AttentionRound {
       peer: blamed >= 0 ? this.#context.nameOf(blamed) : undefined,
       waitingFor: code === Code.deadline ? this.#side.missing(this.generation) : undefined,
       deadlineMs,
+      lossOf: this.#context.lossOf,
       reason: code === Code.aborted ? reason : undefined,
       details: { generation: this.generation },
     });

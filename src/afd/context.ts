@@ -15,5 +15,7 @@ export interface ExchangeContext {
   /** Default of every wait. */
   readonly deadlineMs: number;
   readonly nameOf: (member: number) => PeerName;
+  /** Why a peer was lost, where its transport knows. */
+  readonly lossOf: (peer: PeerName) => string | undefined;
   readonly isClosed: () => boolean;
 }

@@ -35,6 +35,8 @@ export interface Circumstances {
   /** Ranks that were waited for, for a deadline. */
   waitingFor?: readonly PeerName[] | undefined;
   deadlineMs?: number | undefined;
+  /** Says why a peer was lost, where its transport knows. */
+  lossOf?: ((peer: PeerName) => string | undefined) | undefined;
   reason?: unknown;
   details?: Record<string, unknown> | undefined;
 }
@@ -49,13 +51,19 @@ export function failure(code: Code, about: Circumstances): WeftError {
     details: {
       ...(code === Code.deadline && { deadlineMs: about.deadlineMs }),
       ...(waitingFor && { waitingFor }),
+      ...(code === Code.peerLost && lossText(about) !== undefined && { loss: lossText(about) }),
       ...details,
     },
     cause: about.reason,
   });
 }
 
-function text(code: Code, { phase, peer, waitingFor, deadlineMs }: Circumstances): string {
+function lossText({ peer, lossOf }: Circumstances): string | undefined {
+  return peer === undefined ? undefined : lossOf?.(peer);
+}
+
+function text(code: Code, about: Circumstances): string {
+  const { phase, peer, waitingFor, deadlineMs } = about;
   const who = peer === undefined ? 'a peer' : peerText(peer);
   switch (code) {
     case Code.deadline:
@@ -68,7 +76,7 @@ function text(code: Code, { phase, peer, waitingFor, deadlineMs }: Circumstances
     case Code.closed:
       return `${phase}: this mesh is closed`;
     case Code.peerLost:
-      return `${phase}: ${who} is lost: its process or its host is gone`;
+      return `${phase}: ${who} is lost: ${lossText(about) ?? 'its process or its host is gone'}`;
     case Code.peerClosed:
       return `${phase}: ${who} has left the mesh`;
     case Code.protocol:

@@ -189,6 +189,7 @@ export class FfnPart {
       generation: this.generation,
       rows,
       deadlineMs: this.#context.deadlineMs,
+      lossOf: this.#context.lossOf,
     };
   }
 

@@ -133,6 +133,7 @@ export class FfnSide {
         peer: blamed >= 0 ? this.#context.nameOf(blamed) : undefined,
         waitingFor: code === Code.deadline ? this.#upAttention() : undefined,
         deadlineMs,
+        lossOf: this.#context.lossOf,
         reason: code === Code.aborted ? reason : undefined,
       });
     const parts: FfnPart[] = [];

@@ -4,7 +4,7 @@ import { closeSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { type Coordinator, startCoordinator } from '../mesh/coordinator.js';
-import type { TransportName } from '../mesh/transports.js';
+import type { TransportName } from '../mesh/transport-names.js';
 import type { WaitPolicy } from '../mesh/wait-policy.js';
 import { native } from '../native.js';
 import type { Answer, Command, Contender } from './protocol.js';

@@ -1,4 +1,4 @@
-import type { TransportName } from '../mesh/transports.js';
+import type { TransportName } from '../mesh/transport-names.js';
 import type { WaitPolicy } from '../mesh/wait-policy.js';
 import type { Crew } from './crew.js';
 import { type Environment, environment } from './environment.js';

@@ -6,7 +6,7 @@ import { type BenchReport, report } from '../bench/report.js';
 import { table } from '../bench/table.js';
 import type { Shape } from '../bench/workload.js';
 import { invalidArgument } from '../errors.js';
-import type { TransportName } from '../mesh/transports.js';
+import type { TransportName } from '../mesh/transport-names.js';
 import type { WaitPolicy } from '../mesh/wait-policy.js';
 
 export interface BenchOptions {

@@ -1,6 +1,7 @@
 import { availableParallelism, cpus, release, totalmem, type } from 'node:os';
 import { isWeftError } from '../errors.js';
 import { PROTOCOL_VERSION } from '../mesh/limits.js';
+import type { RdmaDevice } from '../native.js';
 import { oneLine } from './error-line.js';
 import { type LoadedAddon, loadAddon } from './load-addon.js';
 import { machine } from './machine.js';
@@ -23,6 +24,8 @@ export interface Info {
     kernel: string;
   };
   transports: TransportFacts[];
+  /** RDMA devices with ports, GIDs and limits, or why there can't be any. */
+  rdma: { devices: RdmaDevice[]; why?: string };
   /** Versions; both ends must have the same. `frame` is the addon's. */
   protocols: { frame: number | undefined; control: number };
 }
@@ -63,8 +66,13 @@ export async function collectInfo(): Promise<Info> {
       rows: sharesMemory ? 'read in place, no copies' : 'written into memory of the peer, one copy',
       ...(unavailable === '' ? {} : { unavailable }),
     })),
+    rdma: rdmaFacts('rdma' in addon ? addon.rdma : 'the addon does not load'),
     protocols: { frame: info?.frameVersion, control: PROTOCOL_VERSION },
   };
+}
+
+function rdmaFacts(found: RdmaDevice[] | string): Info['rdma'] {
+  return typeof found === 'string' ? { devices: [], why: found } : { devices: found };
 }
 
 async function tryAddon(): Promise<LoadedAddon | { error: string }> {

@@ -15,7 +15,7 @@ export function registerInfo(program: Command): void {
     });
 }
 
-export function infoText({ version, addon, node, machine, transports, protocols }: Info): string {
+export function infoText({ version, addon, node, machine, transports, protocols, rdma }: Info): string {
   const loaded = 'path' in addon;
   const memory = `${byteText(machine.memoryBytes)}, ${byteText(machine.availableBytes)} available`;
   const facts = columns([
@@ -42,5 +42,29 @@ export function infoText({ version, addon, node, machine, transports, protocols 
     unavailable ?? '',
   ]);
   const head = ['transport', 'usable', 'rows published', 'why not'].map((title) => paint('bold', title));
-  return `${facts}\n\n${columns([head, ...rows])}`;
+  return [facts, columns([head, ...rows]), ...(rdma.devices.length > 0 ? [devicesText(rdma)] : [])].join(
+    '\n\n',
+  );
+}
+
+/** A line for each port, and one for each of its addresses behind the first. */
+function devicesText({ devices }: Info['rdma']): string {
+  const head = ['rdma device', 'port', 'state', 'link', 'mtu', 'interface', 'limits', 'gids'];
+  const rows = devices.flatMap((device) =>
+    device.ports.flatMap(({ number, state, linkLayer, mtu, interface: name, gids }) => {
+      const limits = [
+        `${device.maxQueuePairs} queue pairs of ${device.maxRequests}`,
+        `${device.maxPieces} pieces`,
+        `messages of ${byteText(device.ports[0]!.maxMessageBytes)}`,
+        ...(device.dmaBuf ? ['dma-buf'] : []),
+      ].join(', ');
+      const facts = [device.name, String(number), state, linkLayer, String(mtu), name, limits];
+      const texts = gids.map(({ index, gid, type }) => `${index}: ${gid} (${type})`);
+      return [facts, ...texts.slice(1).map(() => facts.map(() => ''))].map((row, i) => [
+        ...row,
+        texts[i] ?? 'none',
+      ]);
+    }),
+  );
+  return columns([head.map((title) => paint('bold', title)), ...rows]);
 }

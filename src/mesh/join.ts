@@ -11,13 +11,14 @@ import { type Listening, listen, unreachableHost } from './listen.js';
 import { type ChosenPeer, Mesh } from './mesh.js';
 import { dataProof } from './proof.js';
 import type { Departure, Role, Roster } from './roster.js';
+import type { TransportName } from './transport-names.js';
 import {
   addressOf,
+  checkFound,
   checkTransports,
   chooseTransport,
-  TRANSPORTS,
-  type TransportName,
   transportVerdicts,
+  usableTransports,
 } from './transports.js';
 import { resolveWait, type WaitPolicy } from './wait-policy.js';
 
@@ -31,11 +32,15 @@ export interface JoinOptions {
   rank?: number;
   /** Must be the same on all members. */
   layout: ExchangeLayout;
-  /** Transports this member offers. Two members use the best that both offer. Default: all there are. */
+  /**
+   * Transports this member offers. Two members use the best that both offer. Default: all that this machine has; verbs
+   * takes the RDMA port with the address `host`, or the first active one, or what WEFT_VERBS_DEVICES says
+   * (device[:port[:gid index]], comma between several).
+   */
   transports?: readonly TransportName[];
   /** Fail instead of using a transport that is not in this list. */
   require?: readonly TransportName[];
-  /** Address that tcp listens on and others connect to. Default '127.0.0.1': this machine only. */
+  /** Address that tcp and verbs listen on and others connect to. Default '127.0.0.1': this machine only. */
   host?: string;
   /** Milliseconds for joining, and the default of every later wait. Default 10,000. */
   deadlineMs?: number;
@@ -63,7 +68,7 @@ export async function joinMesh(options: JoinOptions): Promise<Mesh> {
     signal,
     token,
     host = '127.0.0.1',
-    transports: offered = TRANSPORTS,
+    transports: offered = usableTransports(),
   } = options;
   const until = performance.now() + deadlineMs;
   const left = (): number => Math.max(0, until - performance.now());
@@ -72,6 +77,7 @@ export async function joinMesh(options: JoinOptions): Promise<Mesh> {
   checkSignal(signal, 'join');
   const layout = resolveLayout(options.layout);
   const transports = checkTransports('transports', offered);
+  checkFound('transports', transports);
   const required = options.require === undefined ? undefined : checkTransports('require', options.require);
   const { heapBytes = 64 * 1024 * 1024 } = options;
   if (!Number.isSafeInteger(heapBytes) || heapBytes < 0)
@@ -106,6 +112,7 @@ export async function joinMesh(options: JoinOptions): Promise<Mesh> {
       meshId: roster.meshId,
       configHash: configHash(agreed(layout)),
       heapBytes: heapBytes + outputBytes(layout, options.role),
+      host,
       wait: resolveWait(options.wait, sharedPollers(roster, listening)),
     });
     await connect(endpoint, listening, peers, session, left(), signal);
@@ -159,7 +166,8 @@ function choosePeers(
       if (required !== undefined && !required.includes(transport))
         throw new WeftError(
           'WEFT_UNAVAILABLE',
-          `${required.join(' or ')} is required, but the best transport to ${name} is ${transport} (${why})`,
+          `${required.join(' or ')} is required, but the best transport to ${name} is ${transport} (${why}); ` +
+            'to use no other, offer no other: transports',
           { phase: 'connect', peer: { role: peer.role, rank: peer.rank }, details: { verdicts } },
         );
       const proof = { token, meshId: roster.meshId, epoch: roster.epoch };

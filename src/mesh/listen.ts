@@ -4,7 +4,7 @@ import { fromNative } from '../afd/failure.js';
 import { invalidArgument, type WeftError } from '../errors.js';
 import { Code, type NativeError, type NativeListeners, native } from '../native.js';
 import type { EndpointDescriptor, TransportEndpoints } from './roster.js';
-import { TRANSPORTS, type TransportName } from './transports.js';
+import { TRANSPORTS, type TransportName } from './transport-names.js';
 
 /** A listening socket for each transport, and the descriptor that tells the others of them. */
 export interface Listening {
@@ -12,7 +12,7 @@ export interface Listening {
   descriptor: EndpointDescriptor;
 }
 
-/** @param host address that tcp listens on and announces */
+/** @param host address that network transports listen on and announce */
 export function listen(transports: readonly TransportName[], host: string): Listening {
   const listeners = new native.Listeners();
   // Nobody can guess it: who knows the name of an abstract socket can connect to it, and be turned away.
@@ -23,7 +23,11 @@ export function listen(transports: readonly TransportName[], host: string): List
       const address = listeners.listen(transport, host, `${key}-${transport}`);
       if (transport === 'shm') at.shm = { socket: `@${address}` };
       else if (transport === 'loopback') at.loopback = { key: address };
-      else at.tcp = { host, port: Number(address.split(' ')[1]) };
+      else {
+        const [, port, rails = ''] = address.split(' ');
+        if (transport === 'verbs') at.verbs = { host, port: Number(port), rails };
+        else at.tcp = { host, port: Number(port) };
+      }
     }
   } catch (error) {
     listeners.close();

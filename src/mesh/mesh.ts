@@ -16,14 +16,29 @@ import {
   type Roster,
   seatOf,
 } from './roster.js';
-import { type TransportName, type TransportVerdict, transportVerdicts } from './transports.js';
+import type { TransportName } from './transport-names.js';
+import { type TransportVerdict, transportVerdicts } from './transports.js';
 
 /** How one peer is reached, and why not in a better way. */
 export interface PeerExplanation {
   peer: PeerName;
   transport: TransportName;
+  /** The way that data takes, where the transport has several: device, port and address of RDMA. */
+  path?: string;
   /** Every transport there is, best first, with the reason why it cannot be used with this peer. */
   considered: TransportVerdict[];
+}
+
+/** What went over the link to a peer since the mesh was joined. All 0 where peers read each other's memory, and over tcp. */
+export interface PeerTraffic {
+  peer: PeerName;
+  /** Messages sent: one for a round that is published at once, one for each block of a streamed one. */
+  messages: number;
+  /** What the device was asked to do for them. */
+  requests: number;
+  bytes: number;
+  /** Messages that came. */
+  arrivals: number;
 }
 
 export interface ChosenPeer extends NativePeer {
@@ -68,11 +83,12 @@ export class Mesh implements AsyncDisposable {
     const arena = endpoint.arena();
     const heapOffset = endpoint.heapOffset();
     this.#heap = new Heap(arena, heapOffset, arena.byteLength - heapOffset);
-    // A host that vanished with bytes under way answers nothing, and tcp would try for a quarter of an hour.
+    // A host that vanished with bytes under way answers nothing, and tcp, which tells of a peer's end over a network, would
+    // try for a quarter of an hour.
     session.onDeparted((departed) => {
       const index = this.#peerIndex(departed);
-      if (departed.reason === 'lost' && parts.peers[index]?.transport === 'tcp' && !this.closed)
-        endpoint.drop(index);
+      const overNetwork = ['tcp', 'verbs'].includes(parts.peers[index]?.transport ?? '');
+      if (departed.reason === 'lost' && overNetwork && !this.closed) endpoint.drop(index);
     });
     const context: ExchangeContext = {
       endpoint,
@@ -84,6 +100,7 @@ export class Mesh implements AsyncDisposable {
       heap: this.#heap,
       deadlineMs: parts.deadlineMs,
       nameOf: (member) => seatOf(roster, member),
+      lossOf: (peer) => endpoint.reason(this.#peerIndex(peer)),
       isClosed: () => this.closed,
     };
     if (this.role === 'attention') this.#attention = new AttentionSide(context);
@@ -122,11 +139,23 @@ export class Mesh implements AsyncDisposable {
 
   /** For every peer: the transport in use, and why not a better one. */
   explain(): PeerExplanation[] {
-    return this.#parts.peers.map(({ of, transport }) => ({
-      peer: { role: of.role, rank: of.rank },
-      transport,
-      considered: transportVerdicts(this.#parts.ours, of.endpoint),
-    }));
+    return this.#parts.peers.map(({ of, transport }, index) => {
+      const path = this.#endpoint.path(index);
+      return {
+        peer: { role: of.role, rank: of.rank },
+        transport,
+        ...(path !== '' && { path }),
+        considered: transportVerdicts(this.#parts.ours, of.endpoint),
+      };
+    });
+  }
+
+  /** For every peer: what was sent to it and came from it, by transports that count it. */
+  traffic(): PeerTraffic[] {
+    return this.#parts.peers.map(({ of }, index) => {
+      const [messages, requests, bytes, arrivals] = this.#endpoint.traffic(index);
+      return { peer: { role: of.role, rank: of.rank }, messages, requests, bytes, arrivals };
+    });
   }
 
   /**

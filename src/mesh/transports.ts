@@ -1,12 +1,22 @@
 /** Which transport two members use. Both ends decide by this function, from the same two descriptors. */
-import { invalidArgument } from '../errors.js';
+import { invalidArgument, WeftError } from '../errors.js';
 import { native } from '../native.js';
 import type { EndpointDescriptor } from './roster.js';
+import { FABRICS, TRANSPORTS, type TransportName } from './transport-names.js';
 
-export type TransportName = 'loopback' | 'shm' | 'tcp';
+const found = new Map<TransportName, string>();
 
-/** Best first. */
-export const TRANSPORTS: readonly TransportName[] = ['loopback', 'shm', 'tcp'];
+/** Why a fabric cannot be used on this machine, undefined when it can; looked at once, as it takes milliseconds. */
+function missing(name: TransportName): string | undefined {
+  if (!FABRICS.includes(name)) return undefined;
+  if (!found.has(name)) found.set(name, native.unavailable(name));
+  return found.get(name) || undefined;
+}
+
+/** What a member offers that does not say what. */
+export function usableTransports(): TransportName[] {
+  return TRANSPORTS.filter((name) => missing(name) === undefined);
+}
 
 /** One transport, considered for one peer. */
 export interface TransportVerdict {
@@ -32,9 +42,10 @@ function reason(
   ours: EndpointDescriptor,
   theirs: EndpointDescriptor,
 ): string | undefined {
-  if (ours.transports[name] === undefined) return 'not offered by this member (see transports of joinMesh)';
+  if (ours.transports[name] === undefined)
+    return `not offered by this member (${missing(name) ?? 'see transports of joinMesh'})`;
   if (theirs.transports[name] === undefined) return 'not offered by the peer';
-  if (name === 'tcp') return tcpReason(ours, theirs);
+  if (name === 'tcp' || name === 'verbs') return addressReason(name, ours, theirs);
   if (ours.host !== theirs.host) return 'the peer is on another host';
   if (name === 'loopback') return sameProcess(ours, theirs) ? undefined : 'the peer is another process';
   if (ours.uid !== theirs.uid)
@@ -44,9 +55,15 @@ function reason(
 }
 
 /** A loopback address means another machine, or another network namespace, to everybody else. */
-function tcpReason(ours: EndpointDescriptor, theirs: EndpointDescriptor): string | undefined {
+function addressReason(
+  name: 'tcp' | 'verbs',
+  ours: EndpointDescriptor,
+  theirs: EndpointDescriptor,
+): string | undefined {
   if (ours.host === theirs.host && ours.netns === theirs.netns) return undefined;
-  const host = [ours, theirs].map(({ transports }) => transports.tcp!.host).find((one) => LOOPBACK.test(one));
+  const host = [ours, theirs]
+    .map(({ transports }) => transports[name]!.host)
+    .find((one) => LOOPBACK.test(one));
   return host === undefined
     ? undefined
     : `it listens on ${host} only: give joinMesh a host that others reach`;
@@ -62,16 +79,32 @@ function sameProcess(ours: EndpointDescriptor, theirs: EndpointDescriptor): bool
 }
 
 export function checkTransports(name: string, given: readonly TransportName[]): TransportName[] {
-  const known = native.info().transports.map((transport) => transport.name);
-  if (!Array.isArray(given) || given.length === 0 || given.some((one) => !known.includes(one)))
-    throw invalidArgument(name, given, `a list of transports out of ${known.join(', ')}`);
+  if (!Array.isArray(given) || given.length === 0 || given.some((one) => !TRANSPORTS.includes(one)))
+    throw invalidArgument(name, given, `a list of transports out of ${TRANSPORTS.join(', ')}`);
   return [...given];
+}
+
+/** @throws WeftError WEFT_UNAVAILABLE when a fabric is offered that this machine does not have */
+export function checkFound(name: string, offered: readonly TransportName[]): void {
+  for (const transport of offered) {
+    const why = missing(transport);
+    if (why !== undefined)
+      throw new WeftError(
+        'WEFT_UNAVAILABLE',
+        `${name}: ${transport} cannot be used on this machine: ${why}`,
+        {
+          phase: 'join',
+          details: { argument: name, transport, why },
+        },
+      );
+  }
 }
 
 /** For the native side: where a peer listens. */
 export function addressOf(peer: EndpointDescriptor, transport: TransportName): string {
-  const { shm, tcp, loopback } = peer.transports;
+  const { shm, loopback } = peer.transports;
   if (transport === 'shm') return (shm?.socket ?? '').replace(/^@/, '');
-  if (transport === 'tcp') return `${tcp?.host} ${tcp?.port}`;
-  return loopback?.key ?? '';
+  if (transport === 'loopback') return loopback?.key ?? '';
+  const at = peer.transports[transport];
+  return `${at?.host} ${at?.port}`;
 }

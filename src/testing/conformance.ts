@@ -1,5 +1,5 @@
 import type { JoinOptions } from '../mesh/join.js';
-import type { TransportName } from '../mesh/transports.js';
+import type { TransportName } from '../mesh/transport-names.js';
 import type { Cases, ConformanceCase } from './cases.js';
 import { contentCases } from './cases-content.js';
 import { endCases } from './cases-end.js';

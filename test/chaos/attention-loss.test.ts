@@ -4,6 +4,7 @@ import type { TransportName } from 'tensorweft';
 import { describe, expect, it } from 'vitest';
 import { type Cluster, useClusters } from '../support/cluster.js';
 import { AT_ONCE_MS, failure } from '../support/failures.js';
+import { betweenProcesses } from '../support/transports.js';
 import { scenario, theOtherCarriesOn } from '../support/two-by-two.js';
 
 const { open } = useClusters();
@@ -23,7 +24,7 @@ async function reach(phase: Phase, cluster: Cluster): Promise<void> {
 const collects = (cluster: Cluster, options = {}): Promise<unknown>[] =>
   cluster.ffn.map((member, rank) => member.tell('collect', { ...options, blocking: rank === 1 }));
 
-describe.each(['shm', 'tcp'] as const)('over %s', (transport: TransportName) => {
+describe.each(betweenProcesses)('over %s', (transport: TransportName) => {
   describe.each(['idle', 'combining'] as const)('an attention rank, %s', (phase) => {
     it('is killed: noticed at once, a part of it may still be replied to, and the other carries on', async () => {
       const cluster = await open(scenario, transport);

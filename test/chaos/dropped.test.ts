@@ -3,6 +3,7 @@ import type { TransportName } from 'tensorweft';
 import { describe, expect, it } from 'vitest';
 import { type Cluster, useClusters } from '../support/cluster.js';
 import { AT_ONCE_MS, failure } from '../support/failures.js';
+import { betweenProcesses } from '../support/transports.js';
 import { scenario, theOtherCarriesOn } from '../support/two-by-two.js';
 
 const { open } = useClusters();
@@ -31,7 +32,7 @@ async function reach(phase: Phase, cluster: Cluster): Promise<void> {
   if (phase === 'combining') void first!.tell('combine', { generation: 2 });
 }
 
-describe.each(['shm', 'tcp'] as const)('over %s', (transport: TransportName) => {
+describe.each(betweenProcesses)('over %s', (transport: TransportName) => {
   it.each(PHASES)('stopped when %s: waits for it end, the other carries on, and it learns', async (phase) => {
     const cluster = await open(scenario, transport);
     await reach(phase, cluster);

@@ -6,6 +6,7 @@ import type { CombineCommand } from '../processes/commands.js';
 import { type Cluster, useClusters } from '../support/cluster.js';
 import { AT_ONCE_MS, failure } from '../support/failures.js';
 import type { Member } from '../support/member.js';
+import { betweenProcesses } from '../support/transports.js';
 import { scenario } from '../support/two-by-two.js';
 
 const { open } = useClusters();
@@ -96,7 +97,7 @@ async function carryOn(cluster: Cluster): Promise<void> {
   expect(await serving).toBe(2 * (scenario.rounds - 2));
 }
 
-describe.each(['shm', 'tcp'] as const)('over %s', (transport: TransportName) => {
+describe.each(betweenProcesses)('over %s', (transport: TransportName) => {
   describe.each(PHASES)('an ffn rank, %s', (phase) => {
     it('is killed: noticed at once, and the others carry on', async () => {
       const cluster = await open(scenario, transport);

@@ -6,6 +6,7 @@ import { describe, expect, it } from 'vitest';
 import { type Cluster, useClusters } from '../support/cluster.js';
 import { AT_ONCE_MS, failure } from '../support/failures.js';
 import { join, Member } from '../support/member.js';
+import { betweenProcesses } from '../support/transports.js';
 
 const { start } = useClusters();
 const scenario: workload.Scenario = { attention: 2, ffn: 2, rounds: 4, layout: { hidden: 16, maxTokens: 4 } };
@@ -30,7 +31,7 @@ async function run(cluster: Cluster, attention: Member[], ffn: Member[]): Promis
   expect(await Promise.all(serving)).toEqual(ffn.map(() => cluster.attention.length * scenario.rounds));
 }
 
-describe.each(['shm', 'tcp'] as const)('over %s', (transport: TransportName) => {
+describe.each(betweenProcesses)('over %s', (transport: TransportName) => {
   it.each(['attention', 'ffn'] as const)(
     '%s 0 is killed while others are missing: its rank is free again',
     async (role) => {

@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { useClusters } from '../support/cluster.js';
 import { program } from '../support/member.js';
+import { betweenProcesses } from '../support/transports.js';
 
 const { open } = useClusters();
 
@@ -34,7 +35,7 @@ async function run(...args: string[]): Promise<Ended> {
   return { code, signal, out, err, ms: performance.now() - start };
 }
 
-describe.each(['shm', 'tcp'] as const)('over %s', (transport) => {
+describe.each(betweenProcesses)('over %s', (transport) => {
   it('a process ends by itself after close(), which ended the waits under way', async () => {
     const { code, signal, out, err } = await run(program('life'), transport, 'close');
     expect({ code, signal, err }).toEqual({ code: 0, signal: null, err: '' });

@@ -14,6 +14,7 @@ import type { workload } from 'tensorweft/testing';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { WorkerTask } from '../processes/blocking-worker.js';
 import { program } from '../support/member.js';
+import { everyTransport } from '../support/transports.js';
 
 const layout = { hidden: 48, maxTokens: 6 };
 const coordinators: Coordinator[] = [];
@@ -51,7 +52,7 @@ async function message(worker: Worker): Promise<Message> {
   return (await inboxes.get(worker)!.next()).value[0] as Message;
 }
 
-describe.each(['loopback', 'shm', 'tcp'] as const)('worker threads over %s', (transport) => {
+describe.each(everyTransport)('worker threads over %s', (transport) => {
   it('2 x 2, every rank in a thread of its own', async () => {
     const scenario: workload.Scenario = { attention: 2, ffn: 2, rounds: 100, layout };
     const { start } = await mesh(scenario, transport);

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import type { Tensor, TransportName } from 'tensorweft';
 import { play, type Scenario, type workload } from 'tensorweft/testing';
 import { describe, expect, it } from 'vitest';
+import { everyTransport } from '../support/transports.js';
 
 const experts = { count: 8, topK: 3 };
 const scenarios: [name: string, scenario: Scenario][] = [
@@ -56,7 +57,7 @@ async function digest(
 describe.each(scenarios)('%s', (_, scenario) => {
   it('is the same over all transports, whole and in blocks', async () => {
     const digests: string[] = [];
-    for (const transport of ['loopback', 'shm', 'tcp'] as const)
+    for (const transport of everyTransport)
       for (const block of [undefined, 2]) digests.push(await digest(scenario, transport, block));
     expect(new Set(digests).size).toBe(1);
   });

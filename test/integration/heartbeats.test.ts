@@ -5,6 +5,7 @@ import type { workload } from 'tensorweft/testing';
 import { afterEach, describe, expect, it } from 'vitest';
 import { failure } from '../support/failures.js';
 import { join, Member } from '../support/member.js';
+import { betweenProcesses } from '../support/transports.js';
 
 const HEARTBEAT_MS = 20;
 /** How long a member blocks: 30 heartbeats. */
@@ -46,7 +47,7 @@ async function until(condition: () => boolean): Promise<void> {
   expect(condition()).toBe(true);
 }
 
-describe.each(['shm', 'tcp'] as const)('over %s', (transport) => {
+describe.each(betweenProcesses)('over %s', (transport) => {
   it('by default blocking waits outlast them: the mesh stays up, and every round is right', async () => {
     const { coordinator, lost, attention, ffn } = await open(transport, {});
     // Each side in turn blocks for long.

@@ -5,6 +5,7 @@ import type { workload } from 'tensorweft/testing';
 import { describe, expect, it } from 'vitest';
 import { useClusters } from '../support/cluster.js';
 import type { Member } from '../support/member.js';
+import { betweenProcesses } from '../support/transports.js';
 
 const { open } = useClusters();
 const scenario: workload.Scenario = { attention: 2, ffn: 2, rounds: 2, layout: { hidden: 16, maxTokens: 4 } };
@@ -19,7 +20,7 @@ function cpuMs({ pid }: Member): number {
   return (Number(fields[11]) + Number(fields[12])) * 10;
 }
 
-describe.each(['shm', 'tcp'] as const)('over %s', (transport) => {
+describe.each(betweenProcesses)('over %s', (transport) => {
   it('4 processes that wait, 2 of them blocking', async () => {
     const cluster = await open(scenario, transport);
     const { attention, ffn, members } = cluster;

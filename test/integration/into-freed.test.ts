@@ -2,6 +2,7 @@
 import type { Mesh, Tensor } from 'tensorweft';
 import { openRig, rejects, type Scenario, workload } from 'tensorweft/testing';
 import { describe, expect, it } from 'vitest';
+import { everyTransport } from '../support/transports.js';
 
 const { claimRound, factsOf, fillRows, writeOutput } = workload;
 const layout = { hidden: 48, maxTokens: 6, depth: 2 };
@@ -9,7 +10,7 @@ const scenario: Scenario = { attention: 1, ffn: 1, rounds: 2, layout };
 const facts = factsOf(scenario);
 const OTHERS = 77;
 
-describe.each(['loopback', 'shm', 'tcp'] as const)('over %s', (transport) => {
+describe.each(everyTransport)('over %s', (transport) => {
   it.each([
     ['aborted', 'WEFT_ABORTED'],
     ['late', 'WEFT_DEADLINE'],

@@ -2,6 +2,7 @@
 import type { AttentionRound, ExchangeLayout, FfnPart, PeerName } from 'tensorweft';
 import { openRig, type Rig, rejects, type Scenario, workload } from 'tensorweft/testing';
 import { describe, expect, it } from 'vitest';
+import { everyTransport } from '../support/transports.js';
 
 const { claimRound, factsOf, fillRows, writeOutput } = workload;
 const experts = { count: 6, topK: 2 };
@@ -39,7 +40,7 @@ function answer(scenario: Scenario, rank: number, part: FfnPart, rows = part.rep
   part.publish(rows);
 }
 
-describe.each(['loopback', 'shm', 'tcp'] as const)('over %s', (transport) => {
+describe.each(everyTransport)('over %s', (transport) => {
   it.each(layouts)(
     '%s: skipped, also in a combine under way, and in every round after it',
     async (_, layout) => {

@@ -2,6 +2,7 @@ import type { ExchangeLayout, TransportName } from 'tensorweft';
 import type { workload } from 'tensorweft/testing';
 import { describe, expect, it } from 'vitest';
 import { useClusters } from '../support/cluster.js';
+import { betweenProcesses } from '../support/transports.js';
 
 const { open } = useClusters();
 const experts = { count: 12, topK: 3 };
@@ -29,7 +30,7 @@ const shapes: [attention: number, ffn: number, ...names: string[]][] = [
   [4, 1, 'f32, routed, sum'],
 ];
 
-describe.each(['shm', 'tcp'] as const)('a process for each rank, over %s', (transport: TransportName) => {
+describe.each(betweenProcesses)('a process for each rank, over %s', (transport: TransportName) => {
   const runs = shapes.flatMap(([attention, ffn, ...names]) =>
     names.map((name) => ({ attention, ffn, name })),
   );

@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import type { ExchangeLayout, Gather } from 'tensorweft';
 import { play, type Run, type Scenario } from 'tensorweft/testing';
 import { describe, it } from 'vitest';
+import { everyTransport } from '../support/transports.js';
 
 const small = (min: number, max: number): fc.Arbitrary<number> => fc.integer({ min, max });
 
@@ -66,7 +67,7 @@ const runs: fc.Arbitrary<Required<Pick<Run, 'attention' | 'ffn'>>> = fc.record({
   ffn: fc.record({ gather: gathers, streamed: fc.boolean(), block: small(1, 12) }),
 });
 
-describe.each(['loopback', 'shm', 'tcp'] as const)('over %s', (transport) => {
+describe.each(everyTransport)('over %s', (transport) => {
   it('an exchange delivers what was sent', async () => {
     await fc.assert(
       fc.asyncProperty(scenarios, runs, async (scenario, run) => {

@@ -2,6 +2,7 @@
 import type { Mesh } from 'tensorweft';
 import { openRig, rejects } from 'tensorweft/testing';
 import { describe, expect, it } from 'vitest';
+import { everyTransport } from '../support/transports.js';
 
 const layout = { hidden: 8, maxTokens: 4, depth: 2 };
 
@@ -12,7 +13,7 @@ async function emptyRound(attention: Mesh, ffn: Mesh): Promise<void> {
   await round.combine();
 }
 
-describe.each(['loopback', 'shm', 'tcp'] as const)('over %s', (transport) => {
+describe.each(everyTransport)('over %s', (transport) => {
   it.each(['abandon', 'dispatch'] as const)(
     'when a rank is lost, %s() completes it for the others',
     async (how) => {

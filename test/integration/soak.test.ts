@@ -1,12 +1,14 @@
 /** Many rounds: nothing grows. Over tcp a million only with WEFT_SOAK=1. */
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
-import { startCoordinator } from 'tensorweft';
+import { startCoordinator, type TransportName } from 'tensorweft';
 import { describe, expect, it } from 'vitest';
 import { program } from '../support/member.js';
+import { betweenProcesses } from '../support/transports.js';
 
 const TIMEOUT_MS = 1_200_000;
-const MANY = { shm: 1_000_000, tcp: process.env.WEFT_SOAK === '1' ? 1_000_000 : 100_000 };
+const roundsOf = (transport: TransportName): number =>
+  transport === 'shm' || process.env.WEFT_SOAK === '1' ? 1_000_000 : 100_000;
 const run = promisify(execFile);
 
 interface Usage {
@@ -14,8 +16,8 @@ interface Usage {
   files: number;
 }
 
-describe.each(['shm', 'tcp'] as const)('over %s', (transport) => {
-  const rounds = MANY[transport];
+describe.each(betweenProcesses)('over %s', (transport) => {
+  const rounds = roundsOf(transport);
 
   it(`${rounds} rounds, blocking`, { timeout: TIMEOUT_MS }, async () => {
     const coordinator = await startCoordinator({ attention: 1, ffn: 1 });

@@ -2,6 +2,7 @@
 import type { AttentionRound, AttentionSlot, FfnPart, Mesh } from 'tensorweft';
 import { openRig, type Rig, rejects, type Scenario, workload } from 'tensorweft/testing';
 import { describe, expect, it } from 'vitest';
+import { everyTransport } from '../support/transports.js';
 
 const layout = { hidden: 40, maxTokens: 6, depth: 2 };
 const scenario: Scenario = { attention: 2, ffn: 2, rounds: 9, layout };
@@ -46,7 +47,7 @@ async function carryOn(rig: Rig, first: Record<number, number>): Promise<void> {
   expect(await serving).toEqual([parts, parts]);
 }
 
-describe.each(['loopback', 'shm', 'tcp'] as const)('over %s', (transport) => {
+describe.each(everyTransport)('over %s', (transport) => {
   describe.each([0, PUBLISHED])('with %i rows out', (rows) => {
     it.each(['slot', 'round'] as const)(
       '%s.abandon(): it is completed, and the next rounds work',

@@ -74,7 +74,8 @@ Expected<Fd> TcpTransport::dial(const std::string& where, int64_t deadline) cons
   const size_t space = where.find(' ');
   if (space == std::string::npos)
     return fail(Code::protocol, "a tcp address is 'host port', not '" + where + "'");
-  auto address = resolve(where.substr(0, space), where.substr(space + 1));
+  const std::string port = where.substr(space + 1, where.find(' ', space + 1) - space - 1);
+  auto address = resolve(where.substr(0, space), port);
   if (!address) return std::unexpected(address.error());
   return dial_until(address->get(), address->size, deadline);
 }

@@ -86,6 +86,18 @@ Expected<Region> Adapter::expose(std::byte* data, size_t bytes, bool to_writes) 
               named(rail_, "cannot register ") + std::to_string(bytes) + " bytes of memory" + advice, errno);
 }
 
+Expected<Region> Adapter::expose_dma_buf(int fd, uint64_t offset, size_t bytes, uint64_t address,
+                                         bool to_writes) const {
+  const int access = to_writes ? IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE : 0;
+  if (library_->ibv_reg_dmabuf_mr == nullptr)
+    return fail(Code::unavailable, "this libibverbs knows no dma-buf: rdma-core 34 or newer does");
+  Region region(library_->ibv_reg_dmabuf_mr(domain_.get(), offset, bytes, address, fd, access), {library_});
+  if (region) return region;
+  const bool unknown = errno == EOPNOTSUPP || errno == EPROTONOSUPPORT;
+  return fail(Code::unavailable, named(rail_, unknown ? "has no dma-buf" : "cannot register that dma-buf"),
+              errno);
+}
+
 std::span<const ibv_wc> Adapter::poll() {
   const int count = ibv_poll_cq(completions_.get(), std::size(polled_), polled_);
   return {polled_, static_cast<size_t>(std::max(0, count))};

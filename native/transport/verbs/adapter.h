@@ -37,6 +37,11 @@ class Adapter {
   // Registers memory that our requests read, and that peers may write into when they are to.
   Expected<Region> expose(std::byte* data, size_t bytes, bool to_writes) const;
 
+  // The same for memory of another device, say of a GPU, that its driver exports as a dma-buf: `bytes` from
+  // `offset` in it, which peers address from `address` on.
+  Expected<Region> expose_dma_buf(int fd, uint64_t offset, size_t bytes, uint64_t address,
+                                  bool to_writes) const;
+
   // Takes what has completed; of receive requests used up, new ones are posted by refill().
   std::span<const ibv_wc> poll();
   void refill(uint32_t used);

@@ -59,6 +59,18 @@ Port port_of(const Library& verbs, ibv_context* context, const std::string& devi
   return port;
 }
 
+// Asked with a descriptor that is none: who has dma-buf complains about that.
+bool takes_dma_buf(const Library& verbs, ibv_context* context) {
+  if (verbs.ibv_reg_dmabuf_mr == nullptr) return false;
+  ibv_pd* domain = verbs.ibv_alloc_pd(context);
+  if (domain == nullptr) return false;
+  errno = 0;
+  const ibv_mr* region = verbs.ibv_reg_dmabuf_mr(domain, 0, 4096, 0, -1, 0);
+  const bool taken = region != nullptr || errno == EBADF;
+  verbs.ibv_dealloc_pd(domain);
+  return taken;
+}
+
 Device device_of(const Library& verbs, ibv_device* handle) {
   Device device;
   device.name = verbs.ibv_get_device_name(handle);
@@ -73,6 +85,7 @@ Device device_of(const Library& verbs, ibv_device* handle) {
     device.max_pieces = static_cast<uint32_t>(attributes.max_sge);
     device.max_completions = static_cast<uint32_t>(attributes.max_cqe);
     device.max_shared_receives = static_cast<uint32_t>(attributes.max_srq_wr);
+    device.dma_buf = takes_dma_buf(verbs, context);
     for (uint8_t number = 1; number <= attributes.phys_port_cnt; ++number)
       device.ports.push_back(port_of(verbs, context, device.name, number));
   }

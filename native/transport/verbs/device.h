@@ -40,6 +40,7 @@ struct Device {
   uint32_t max_pieces = 0;    // of a gather list
   uint32_t max_completions = 0;
   uint32_t max_shared_receives = 0;
+  bool dma_buf = false;  // registers memory of other devices, say of a GPU
   std::vector<Port> ports;
 };
 

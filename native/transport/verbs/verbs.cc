@@ -25,6 +25,19 @@ std::string VerbsTransport::unavailable() const {
   return chosen.error().what + (error != 0 ? std::string(": ") + std::strerror(error) : "");
 }
 
+Expected<std::pair<Fd, std::string>> VerbsTransport::listen(const std::string& host,
+                                                            const std::string& key) const {
+  const auto chosen = rails(host);
+  if (!chosen) return std::unexpected(chosen.error());
+  auto listening = TcpTransport::listen(host, key);
+  if (!listening) return listening;
+  std::string text;
+  for (const verbs::Rail& rail : *chosen)
+    text +=
+        (text.empty() ? "" : ",") + rail.device + ":" + std::to_string(rail.port) + ":" + rail.address.text;
+  return std::pair{std::move(listening->first), listening->second + " " + text};
+}
+
 #if WEFT_HAVE_VERBS
 
 Expected<std::unique_ptr<Engine>> VerbsTransport::engine(const Local& local, size_t links) const {

@@ -11,6 +11,8 @@ class VerbsTransport : public TcpTransport {
  public:
   std::string_view name() const override { return "verbs"; }
   std::string unavailable() const override;
+  // "host port" and, for people, "device:port:gid" of every rail.
+  Expected<std::pair<Fd, std::string>> listen(const std::string& host, const std::string& key) const override;
   Expected<std::unique_ptr<Engine>> engine(const Local& local, size_t links) const override;
   Expected<std::unique_ptr<Link>> link(const Local& local, Session session) const override;
 };

@@ -13,6 +13,15 @@ import { cores, which } from '../tools.mjs';
  * --gtest_filter, `env` for the run, `retry` other ways of running it, see below.
  */
 export async function nativeSuite(tally, { folder, sanitize = '', filter, env = {}, retries = [] }) {
+  const program = await builtSuite(tally, folder, sanitize);
+  if (program === undefined) return;
+  const report = join(logs, `${folder}.json`);
+  const failure = await runWithRetries(folder, [program, ...gtestArgs(report, filter)], report, env, retries);
+  countTests(tally, report, failure);
+}
+
+/** The program of the suite; undefined when it could not be built, which the tally then says. */
+export async function builtSuite(tally, folder, sanitize = '') {
   const missing = missingPackages(['native tests']);
   if (which('cmake') === undefined) missing.unshift('cmake');
   if (missing.length > 0) return tally.skip(`${missing.join(', ')} not installed`);
@@ -21,12 +30,12 @@ export async function nativeSuite(tally, { folder, sanitize = '', filter, env = 
   } catch (error) {
     return tally.fail(failureText(error));
   }
-  const report = join(logs, `${folder}.json`);
+  return inRoot('out', folder, 'native_tests');
+}
+
+export function gtestArgs(report, filter) {
   const args = [`--gtest_output=json:${report}`, '--gtest_color=no'];
-  if (filter !== undefined) args.push(`--gtest_filter=${filter}`);
-  const program = inRoot('out', folder, 'native_tests');
-  const failure = await runWithRetries(folder, [program, ...args], report, env, retries);
-  count(tally, report, failure);
+  return filter === undefined ? args : [...args, `--gtest_filter=${filter}`];
 }
 
 async function buildSuite(folder, sanitize) {
@@ -65,7 +74,7 @@ async function runWithRetries(folder, command, report, env, retries) {
   return failure;
 }
 
-function count(tally, report, failure) {
+export function countTests(tally, report, failure) {
   // A crash: the output ends with the test that ran.
   if (!existsSync(report)) return tally.fail(failureText(failure ?? new Error(`${report} was not written`)));
   const { testsuites } = JSON.parse(readFileSync(report, 'utf8'));

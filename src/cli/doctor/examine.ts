@@ -1,11 +1,12 @@
 import { addonProbe } from './addon.js';
 import { containerProbe } from './container.js';
 import { clockProbe, coresProbe, governorProbe } from './cpu.js';
-import { descriptorsProbe, lockedMemoryProbe } from './limits.js';
+import { descriptorsProbe } from './limits.js';
 import { hugePagesProbe, sharedMemoryProbe, swapProbe } from './memory.js';
 import { meshProbes } from './mesh.js';
 import { loopbackProbe, namespacesProbe } from './network.js';
 import { type Finding, fail, type Probe, type ProbeContext } from './probe.js';
+import { lockedMemoryProbe, rdmaProbe } from './rdma.js';
 
 const PROBES: readonly Probe[] = [
   addonProbe,
@@ -14,6 +15,7 @@ const PROBES: readonly Probe[] = [
   sharedMemoryProbe,
   hugePagesProbe,
   swapProbe,
+  rdmaProbe,
   lockedMemoryProbe,
   descriptorsProbe,
   coresProbe,

@@ -1,4 +1,3 @@
-import { byteText } from '../output.js';
 import { ok, type Probe, warn } from './probe.js';
 
 /** Of /proc/self/limits; Infinity for unlimited, undefined when the line is not there. */
@@ -20,16 +19,5 @@ export const descriptorsProbe: Probe = {
     const needed = FOR_NODE + PER_PEER * ranks;
     const text = `at most ${limit}; a mesh with ${ranks} ranks needs about ${needed} in each process`;
     return limit >= needed ? ok(text) : warn(text, `ulimit -n ${Math.max(needed * 2, 4096)}`);
-  },
-};
-
-/** Shared memory and sockets lock nothing; the memory that an RDMA adapter reaches must be locked. */
-export const lockedMemoryProbe: Probe = {
-  name: 'locked memory',
-  look({ machine }) {
-    const limit = softLimit(machine.read('/proc/self/limits'), 'Max locked memory');
-    if (limit === undefined) return warn('the limit is not known: /proc/self/limits cannot be read');
-    const text = limit === Number.POSITIVE_INFINITY ? 'unlimited' : `at most ${byteText(limit)}`;
-    return ok(`${text}; loopback, shm and tcp lock none`);
   },
 };

@@ -1,5 +1,5 @@
 import { isWeftError } from '../../errors.js';
-import type { TransportName } from '../../mesh/transports.js';
+import { FABRICS, TRANSPORTS, type TransportName } from '../../mesh/transport-names.js';
 import { oneLine } from '../error-line.js';
 import { loadAddon } from '../load-addon.js';
 import { fail, ok, type Probe, warn } from './probe.js';
@@ -7,17 +7,20 @@ import { roundTrip } from './round-trip.js';
 
 const FIXES: Record<TransportName, string | undefined> = {
   loopback: undefined,
+  verbs: 'bring the port up, and give its network interface an address',
   shm: 'allow memfd_create, and abstract unix sockets with descriptors passed over them (seccomp, LSM)',
   tcp: 'ip link set lo up, and allow connections to 127.0.0.1',
 };
 
 /** Really moves rows over each transport, there and back. */
-export const meshProbes: Probe[] = (['loopback', 'shm', 'tcp'] as const).map((transport) => ({
+export const meshProbes: Probe[] = TRANSPORTS.map((transport) => ({
   name: `mesh over ${transport}`,
   async look() {
     try {
       const { info } = await loadAddon();
       const unavailable = info.transports.find(({ name }) => name === transport)?.unavailable;
+      // Not every machine has a fabric; what there is, and what is missing, another probe says.
+      if (unavailable && FABRICS.includes(transport)) return ok(`not here: ${unavailable}`);
       if (unavailable) return fail(unavailable, FIXES[transport]);
     } catch {
       return warn('not tried, because the addon does not load');

@@ -1,5 +1,5 @@
 import type { Mesh } from '../../mesh/mesh.js';
-import type { TransportName } from '../../mesh/transports.js';
+import type { TransportName } from '../../mesh/transport-names.js';
 
 const HIDDEN = 256;
 const TOKENS = 16;

@@ -3,10 +3,11 @@ import { describe, expect, it } from 'vitest';
 import { containerLimits, containerProbe } from '../../../src/cli/doctor/container.js';
 import { clockProbe, coresProbe, governorProbe } from '../../../src/cli/doctor/cpu.js';
 import { examine } from '../../../src/cli/doctor/examine.js';
-import { descriptorsProbe, lockedMemoryProbe, softLimit } from '../../../src/cli/doctor/limits.js';
+import { descriptorsProbe, softLimit } from '../../../src/cli/doctor/limits.js';
 import { hugePagesProbe, sharedMemoryProbe, swapProbe } from '../../../src/cli/doctor/memory.js';
 import { loopbackProbe, namespacesProbe } from '../../../src/cli/doctor/network.js';
 import { type Finding, ok, type Probe } from '../../../src/cli/doctor/probe.js';
+import { devicesFinding, lockedMemoryProbe } from '../../../src/cli/doctor/rdma.js';
 import { machineOf } from '../../../src/cli/machine.js';
 
 type Files = Record<string, string>;
@@ -36,6 +37,50 @@ describe('limits', () => {
 
   it('tells of locked memory', async () => {
     expect((await look(lockedMemoryProbe, { '/proc/self/limits': limits })).text).toContain('unlimited');
+  });
+});
+
+describe('rdma devices', () => {
+  const port = (state: string) => ({
+    number: 1,
+    state,
+    linkLayer: 'Ethernet',
+    interface: 'eth4',
+    mtu: 4096,
+    maxMessageBytes: 2 ** 30,
+    gids: [
+      { index: 0, type: 'RoCE v2', gid: 'fe80::1' },
+      { index: 1, type: 'RoCE v2', gid: '::ffff:10.0.0.1' },
+    ],
+  });
+  const device = (...states: string[]) => ({
+    name: 'mlx5_0',
+    firmware: '',
+    maxRegionBytes: 2 ** 40,
+    maxQueuePairs: 1,
+    maxRequests: 1,
+    maxPieces: 1,
+    maxCompletions: 1,
+    maxSharedReceives: 1,
+    dmaBuf: true,
+    ports: states.map(port),
+  });
+
+  it('names ports and addresses', () => {
+    const { status, text } = devicesFinding([device('ACTIVE', 'DOWN')]);
+    expect(status).toBe('ok');
+    expect(text).toContain('mlx5_0 port 1 (Ethernet, ACTIVE, GID 1 ::ffff:10.0.0.1 RoCE v2)');
+  });
+
+  it('says how to mend what is down', () => {
+    expect(devicesFinding([device('DOWN')])).toMatchObject({ status: 'warn', fix: 'ip link set eth4 up' });
+  });
+
+  it('says what is missing where there are none, which is no fault', () => {
+    const none = devicesFinding('libibverbs.so.1 could not be loaded');
+    expect(none).toMatchObject({ status: 'ok', text: expect.stringContaining('libibverbs') });
+    expect(none.fix).toContain('rdma link add');
+    expect(devicesFinding([]).fix).toContain('rdma link add');
   });
 });
 

@@ -1,0 +1,8 @@
+/** The transports, for those who name them without loading the addon. */
+export type TransportName = 'loopback' | 'shm' | 'verbs' | 'tcp';
+
+/** Best first. */
+export const TRANSPORTS: readonly TransportName[] = ['loopback', 'shm', 'verbs', 'tcp'];
+
+/** Those that need what not every machine has. */
+export const FABRICS: readonly TransportName[] = ['verbs'];
