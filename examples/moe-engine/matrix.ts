@@ -2,7 +2,7 @@
 import Table from 'cli-table3';
 import type { Engine, EngineRun } from './engine.js';
 import { measure } from './measure.js';
-import { DISPATCHES, MATRIX_SHAPES, type Split, splitName, TRANSPORTS } from './options.js';
+import { DISPATCHES, MATRIX_SHAPES, MATRIX_TRANSPORTS, type Split, splitName } from './options.js';
 
 /** A run that could not be finished has an error in place of a result. */
 export interface MatrixEntry {
@@ -20,7 +20,7 @@ export async function runMatrix(
 ): Promise<MatrixEntry[]> {
   const entries: MatrixEntry[] = [];
   for (const [attention, ffn] of MATRIX_SHAPES) {
-    for (const transport of TRANSPORTS) {
+    for (const transport of MATRIX_TRANSPORTS) {
       for (const dispatch of DISPATCHES) {
         signal.throwIfAborted();
         const split = { ...base, attention, ffn, transport, dispatch };

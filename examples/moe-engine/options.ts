@@ -1,6 +1,8 @@
 /** What one run is asked for. main.ts fills it from the command line, matrix.ts varies it. */
 
-export const TRANSPORTS = ['shm', 'tcp'] as const;
+export const TRANSPORTS = ['shm', 'tcp', 'verbs'] as const;
+/** Those that every machine has. */
+export const MATRIX_TRANSPORTS = ['shm', 'tcp'] as const;
 export const DISPATCHES = ['bf16', 'fp8'] as const;
 export const MODES = ['routed', 'all'] as const;
 export const COMBINES = ['weighted', 'sum'] as const;

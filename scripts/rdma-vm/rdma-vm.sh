@@ -44,7 +44,7 @@ done
 # slices. All devices on slots 4, 8, 12, because setting up each other interrupt line takes a third of a second; without erms
 # and fsrm copies are emulated twice as fast.
 exec 3> >(cat) 4> >(cat >&2)
-timeout -k 5 "${WEFT_VM_SECONDS:-600}" qemu-system-x86_64 \
+timeout --foreground -k 5 "${WEFT_VM_SECONDS:-600}" qemu-system-x86_64 \
   -M pc,usb=off,vmport=off -accel tcg,thread=multi -cpu max,la57=off,erms=off,fsrm=off \
   -smp "${WEFT_VM_CPUS:-2}" -m "${WEFT_VM_MIB:-2048}" -nodefaults -no-user-config -no-reboot -display none \
   -kernel "$cache/vmlinux" -initrd "$cache/initrd" \

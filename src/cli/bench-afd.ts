@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { AFD_PRESETS, type Shape } from '../bench/workload.js';
-import { type BenchOptions, count, oneOf, runBench } from './bench-run.js';
+import { type BenchOptions, count, oneOf, runBench, TRANSPORT_HELP } from './bench-run.js';
 
 interface AfdOptions extends BenchOptions {
   preset: string;
@@ -16,7 +16,7 @@ export function registerAfd(bench: Command): void {
     .command('afd')
     .description('dispatch + combine between attention and FFN ranks, beside the floor of the same work')
     .option('--preset <name>', `shape: ${Object.keys(AFD_PRESETS).join(', ')}`, 'step3-1a1f')
-    .option('--transport <name>', 'shm or tcp', 'shm')
+    .option('--transport <name>', TRANSPORT_HELP, 'shm')
     .option('--attention <n>', 'attention ranks', count('--attention', 1, 64))
     .option('--ffn <n>', 'FFN ranks', count('--ffn', 1, 64))
     .option('--tokens <n>', 'rows of a round', count('--tokens', 1, 65_536))

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { pingPongShape } from '../bench/workload.js';
-import { type BenchOptions, count, runBench } from './bench-run.js';
+import { type BenchOptions, count, runBench, TRANSPORT_HELP } from './bench-run.js';
 
 interface PingPongOptions extends BenchOptions {
   size: number;
@@ -11,7 +11,7 @@ export function registerPp(bench: Command): void {
     .command('pp')
     .description('one-way latency of a message between two ranks (half of a ping-pong), beside the floor')
     .option('--size <bytes>', 'bytes of a message', count('--size', 1, 64 << 20), 8)
-    .option('--transport <name>', 'shm or tcp', 'shm')
+    .option('--transport <name>', TRANSPORT_HELP, 'shm')
     .option('--iterations <n>', 'round trips of each contender', count('--iterations', 1, 10_000_000), 20_000)
     .option('--wait <policy>', 'adaptive, spin, yield or park', 'adaptive')
     .option('--json', 'print one JSON object')

@@ -6,8 +6,12 @@ import { type BenchReport, report } from '../bench/report.js';
 import { table } from '../bench/table.js';
 import type { Shape } from '../bench/workload.js';
 import { invalidArgument } from '../errors.js';
-import type { TransportName } from '../mesh/transport-names.js';
+import { TRANSPORTS, type TransportName } from '../mesh/transport-names.js';
 import type { WaitPolicy } from '../mesh/wait-policy.js';
+
+/** What benchmarks run over: all that connects processes. */
+const BENCHED: readonly TransportName[] = TRANSPORTS.filter((name) => name !== 'loopback');
+export const TRANSPORT_HELP: string = BENCHED.join(', ');
 
 export interface BenchOptions {
   transport: string;
@@ -24,7 +28,7 @@ export async function runBench(
   streamedBlocks: readonly number[],
   options: BenchOptions,
 ): Promise<void> {
-  const transport = oneOf('--transport', options.transport, ['shm', 'tcp'] as const);
+  const transport = oneOf('--transport', options.transport, BENCHED);
   const mode = oneOf('--wait', options.wait, ['adaptive', 'spin', 'yield', 'park'] as const);
   const wait: WaitPolicy = { mode };
   const contenders: Contender[] = ['memory', 'native', 'typescript', 'promises'];

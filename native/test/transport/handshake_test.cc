@@ -6,6 +6,7 @@
 
 #include "support/configs.h"
 #include "support/descriptors.h"
+#include "support/process.h"
 #include "support/test_mesh.h"
 #include "support/transports.h"
 
@@ -164,7 +165,7 @@ TEST_P(Handshake, AFailureLeavesNoDescriptorsAndNoThreads) {
     ranks.clear();
   }
   EXPECT_EQ(open_descriptors(), descriptors);
-  EXPECT_EQ(running_threads(), threads);
+  EXPECT_TRUE(until([&] { return running_threads() == threads; }));
 }
 
 TEST_P(Handshake, ThePeersOfAMemberThatFailedSeeItClosed) {
