@@ -278,6 +278,8 @@ export interface NativeBench {
     outOffset: number,
   ): [Code, number];
   ffn(work: NativeWorkload, side: NativeFfn, rounds: number): Code;
+  streamAttention(work: NativeWorkload, side: NativeAttention, samples: Float64Array): Code;
+  streamFfn(work: NativeWorkload, side: NativeFfn, rounds: number): [Code, number];
   /** The workload of the three calls below. */
   use(work: NativeWorkload): void;
   fill(attention: number, generation: number, payload: ArrayBufferView, scales?: ArrayBufferView): void;

@@ -6,6 +6,7 @@
 #include "bench/floor.h"
 #include "bench/rounds.h"
 #include "bench/sockets.h"
+#include "bench/stream.h"
 #include "binding/attention.h"
 #include "binding/ffn.h"
 
@@ -145,6 +146,24 @@ Napi::Value ffn(const Napi::CallbackInfo& info) {
   return code(info, bench::exchange_ffn(read_work(info[0]), object->side(), generation(info, 2)));
 }
 
+// streamAttention(work, side, samples) -> code; streamFfn(work, side, rounds) -> [code, wrong]
+Napi::Value stream_attention(const Napi::CallbackInfo& info) {
+  AttentionObject* object = AttentionObject::from(info[1]);
+  if (object == nullptr) return info.Env().Undefined();
+  return code(info, bench::stream_attention(read_work(info[0]), object->side(), object->core().rank,
+                                            samples_of(info[2])));
+}
+Napi::Value stream_ffn(const Napi::CallbackInfo& info) {
+  FfnObject* object = FfnObject::from(info[1]);
+  if (object == nullptr) return info.Env().Undefined();
+  uint64_t wrong = 0;
+  const Code outcome = bench::stream_ffn(read_work(info[0]), object->side(), generation(info, 2), wrong);
+  auto result = Napi::Array::New(info.Env());
+  result.Set(0u, code(info, outcome));
+  result.Set(1u, Napi::Number::New(info.Env(), static_cast<double>(wrong)));
+  return result;
+}
+
 // The pieces of a round, for the contenders that run in JavaScript. What they do is the workload of
 // use(work), so that a call costs no more than its arguments.
 thread_local bench::Workload t_work;
@@ -190,6 +209,8 @@ void init_bench(Napi::Env env, Napi::Object exports) {
   add("sockets", sockets);
   add("attention", attention);
   add("ffn", ffn);
+  add("streamAttention", stream_attention);
+  add("streamFfn", stream_ffn);
   add("use", use);
   add("fill", fill);
   add("consume", consume);

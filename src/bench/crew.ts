@@ -7,6 +7,7 @@ import { type Coordinator, startCoordinator } from '../mesh/coordinator.js';
 import type { TransportName } from '../mesh/transport-names.js';
 import type { WaitPolicy } from '../mesh/wait-policy.js';
 import { native } from '../native.js';
+import type { Measured } from './measured.js';
 import type { Answer, Command, Contender } from './protocol.js';
 import { slowest } from './statistics.js';
 import { nativeWorkload, type Shape } from './workload.js';
@@ -62,12 +63,16 @@ export class Crew implements AsyncDisposable {
   }
 
   /** Runs one contender for some rounds: the slowest attention rank of each round, in nanoseconds. */
-  async run(contender: Contender, iterations: number): Promise<{ samples: number[]; wrong: number }> {
+  async run(contender: Contender, iterations: number): Promise<Measured> {
     const base = this.#base;
     this.#base += iterations;
     const answers = await this.#all(() => ({ do: 'run', contender, iterations, base }));
     const samples = slowest(answers.slice(0, this.shape.attention).map((answer) => answer.samples!));
-    return { samples, wrong: answers.reduce((sum, { wrong }) => sum + (wrong ?? 0), 0) };
+    return {
+      samples,
+      wrong: answers.reduce((sum, { wrong }) => sum + (wrong ?? 0), 0),
+      sent: answers.map(({ sent }) => sent ?? [0, 0, 0]),
+    };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -3,7 +3,14 @@ import type { WaitPolicy } from '../mesh/wait-policy.js';
 import type { Shape } from './workload.js';
 
 /** Who does the work: the floors use no library; the others are the library, from C++ and from TypeScript. */
-export type Contender = 'memory' | 'sockets' | 'native' | 'typescript' | 'promises' | `streamed-${number}`;
+export type Contender =
+  | 'memory'
+  | 'sockets'
+  | 'native'
+  | 'typescript'
+  | 'promises'
+  | 'one-way'
+  | `streamed-${number}`;
 
 /** What the parent tells a rank; each is answered by one Answer. */
 export type Command =
@@ -35,6 +42,8 @@ export interface Answer {
   /** Nanoseconds of each round; of attention ranks. */
   samples?: Float64Array;
   wrong?: number;
+  /** What a contender of ours sent to every peer: messages, requests, bytes. */
+  sent?: readonly [number, number, number];
   error?: string;
 }
 

@@ -51,6 +51,7 @@ async function run(contender: Contender, iterations: number, base: number): Prom
   const work = nativeWorkload(shape, contender.startsWith('streamed-') ? Number(contender.slice(9)) : 1);
   const many = isAttention ? samples : iterations;
   bench.use(work);
+  const before = sent();
   let wrong = 0;
   switch (contender) {
     case 'memory':
@@ -63,6 +64,13 @@ async function run(contender: Contender, iterations: number, base: number): Prom
       if (isAttention) wrong = attentionRounds(mesh, shape.depth, samples);
       else ffnRounds(mesh, iterations);
       break;
+    case 'one-way': {
+      let code: number;
+      if (isAttention) code = bench.streamAttention(work, mesh.attention.native, samples);
+      else [code, wrong] = bench.streamFfn(work, mesh.ffn.native, iterations);
+      if (code !== 0) throw new Error(`the native round failed with code ${code}`);
+      break;
+    }
     case 'promises':
       if (isAttention) wrong = await promisedAttentionRounds(mesh, shape.depth, samples);
       else await promisedFfnRounds(mesh, iterations);
@@ -78,7 +86,19 @@ async function run(contender: Contender, iterations: number, base: number): Prom
       if (code !== 0) throw new Error(`the native round failed with code ${code}`);
     }
   }
-  return { samples, wrong };
+  const after = sent();
+  return { samples, wrong, sent: [after[0] - before[0], after[1] - before[1], after[2] - before[2]] };
+}
+
+/** To all peers, over transports that count. */
+function sent(): [messages: number, requests: number, bytes: number] {
+  const total: [number, number, number] = [0, 0, 0];
+  for (const { messages, requests, bytes } of mesh.traffic()) {
+    total[0] += messages;
+    total[1] += requests;
+    total[2] += bytes;
+  }
+  return total;
 }
 
 process.on('message', (command: Command) => {

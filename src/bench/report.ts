@@ -2,7 +2,7 @@ import type { TransportName } from '../mesh/transport-names.js';
 import type { WaitPolicy } from '../mesh/wait-policy.js';
 import type { Crew } from './crew.js';
 import { type Environment, environment } from './environment.js';
-import type { Measured } from './measure.js';
+import type { Measured } from './measured.js';
 import type { Contender } from './protocol.js';
 import { type Latency, latencyOf, round } from './statistics.js';
 
@@ -42,7 +42,15 @@ export interface BenchReport {
   promiseOverheadUs: number;
   /** By number of blocks; over shm only. */
   streamed?: Record<string, StreamedReport>;
+  /** Per round and peer, over transports that count messages. */
+  sent?: { dispatch: Sent; reply: Sent };
   environment: Environment;
+}
+
+export interface Sent {
+  messages: number;
+  requests: number;
+  bytes: number;
 }
 
 export function report(
@@ -94,6 +102,19 @@ export function report(
         }),
       ),
     }),
+    ...sentOf(measured.get('native')!, crew),
     environment: environment(crew.pinned),
   };
+}
+
+function sentOf({ sent, samples }: Measured, { shape }: Crew): Pick<BenchReport, 'sent'> {
+  const { attention, ffn } = shape;
+  const mean = (ranks: (readonly number[])[]): Sent => {
+    const [messages, requests, bytes] = [0, 1, 2].map((i) =>
+      round(ranks.reduce((sum, of) => sum + of[i]!, 0) / (samples.length * attention * ffn)),
+    ) as [number, number, number];
+    return { messages, requests, bytes };
+  };
+  const [dispatch, reply] = [mean(sent.slice(0, attention)), mean(sent.slice(attention))];
+  return dispatch.messages === 0 ? {} : { sent: { dispatch, reply } };
 }

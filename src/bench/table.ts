@@ -51,6 +51,12 @@ export function table(report: BenchReport): string {
     `# ${report.workload} ${report.preset} over ${report.transport}: ${report.attention} attention, ${report.ffn} ffn; ${what}`,
     `# ${env.cpu}, ${env.cores} cores, Linux ${env.kernel}, Node ${env.node}, ${env.isa}${env.pinned ? ', pinned' : ''}`,
     out.toString(),
+    ...(report.sent === undefined
+      ? []
+      : Object.entries(report.sent).map(
+          ([way, { messages, requests, bytes }]) =>
+            `# ${way}: ${messages} messages per round and peer, in ${requests} requests, ${bytes} bytes`,
+        )),
     `# ${report.iterations} rounds each, in turns; wrong bytes: ${report.wrong}; TypeScript adds ${report.apiOverheadUs} us blocking, ${report.promiseOverheadUs} us with promises`,
   ].join('\n');
 }

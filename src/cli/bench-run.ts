@@ -10,7 +10,7 @@ import { TRANSPORTS, type TransportName } from '../mesh/transport-names.js';
 import type { WaitPolicy } from '../mesh/wait-policy.js';
 
 /** What benchmarks run over: all that connects processes. */
-const BENCHED: readonly TransportName[] = TRANSPORTS.filter((name) => name !== 'loopback');
+export const BENCHED: readonly TransportName[] = TRANSPORTS.filter((name) => name !== 'loopback');
 export const TRANSPORT_HELP: string = BENCHED.join(', ');
 
 export interface BenchOptions {

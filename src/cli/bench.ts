@@ -6,10 +6,12 @@ export async function registerBench(program: Command, subcommands: boolean): Pro
     .command('bench')
     .description('measure a workload on this machine, beside the floor of the same work');
   if (!subcommands) return;
-  const [{ registerAfd }, { registerPp }] = await Promise.all([
+  const [{ registerAfd }, { registerPp }, { registerBw }] = await Promise.all([
     import('./bench-afd.js'),
     import('./bench-pp.js'),
+    import('./bench-bw.js'),
   ]);
   registerAfd(bench);
   registerPp(bench);
+  registerBw(bench);
 }
