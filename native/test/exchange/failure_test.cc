@@ -9,6 +9,7 @@
 #include "support/cluster.h"
 #include "support/descriptors.h"
 #include "support/scale.h"
+#include "support/transports.h"
 
 namespace weft::test {
 namespace {
@@ -18,14 +19,17 @@ constexpr uint64_t kMoreRounds = scaled(200);
 constexpr uint32_t kNobody = 99;
 
 struct Case {
-  const char* transport;
+  std::string transport;
   uint32_t victim;
   Place place;
 };
 
 class Failure : public testing::TestWithParam<Case> {
  protected:
-  void SetUp() override { left_in_shm = entries_of("/dev/shm"); }
+  void SetUp() override {
+    WEFT_SKIP_UNAVAILABLE(GetParam().transport);
+    left_in_shm = entries_of("/dev/shm");
+  }
   void TearDown() override {
     EXPECT_EQ(waitpid(-1, nullptr, WNOHANG), -1) << "a child is left";
     EXPECT_EQ(errno, ECHILD);
@@ -104,18 +108,22 @@ TEST_P(Failure, AStoppedPeerMeetsDeadlinesAndItsRoundsEndWhenItGoesOn) {
   EXPECT_TRUE(cluster.stop(kNobody));
 }
 
-INSTANTIATE_TEST_SUITE_P(Transports, Failure,
-                         testing::Values(Case{"shm", 0, Place::idle}, Case{"shm", 0, Place::after_dispatch},
-                                         Case{"shm", 1, Place::in_stream}, Case{"shm", 2, Place::idle},
-                                         Case{"shm", 3, Place::in_reply}, Case{"tcp", 0, Place::idle},
-                                         Case{"tcp", 0, Place::after_dispatch},
-                                         Case{"tcp", 1, Place::in_stream}, Case{"tcp", 2, Place::idle},
-                                         Case{"tcp", 3, Place::in_reply}),
-                         [](const auto& info) {
-                           return std::string(info.param.transport) +
-                                  (Cluster::is_attention(info.param.victim) ? "_Attention" : "_Ffn") +
-                                  name_of(info.param.place);
-                         });
+std::vector<Case> cases() {
+  std::vector<Case> all;
+  for (const std::string& transport : process_transports()) {
+    all.push_back({transport, 0, Place::idle});
+    all.push_back({transport, 0, Place::after_dispatch});
+    all.push_back({transport, 1, Place::in_stream});
+    all.push_back({transport, 2, Place::idle});
+    all.push_back({transport, 3, Place::in_reply});
+  }
+  return all;
+}
+
+INSTANTIATE_TEST_SUITE_P(Transports, Failure, testing::ValuesIn(cases()), [](const auto& info) {
+  return info.param.transport + (Cluster::is_attention(info.param.victim) ? "_Attention" : "_Ffn") +
+         name_of(info.param.place);
+});
 
 }  // namespace
 }  // namespace weft::test

@@ -8,6 +8,7 @@
 #include "support/configs.h"
 #include "support/guarded.h"
 #include "support/test_mesh.h"
+#include "support/transports.h"
 
 namespace weft::test {
 
@@ -103,10 +104,5 @@ inline ExchangeConfig plain_config(Shape shape, uint32_t max_tokens = 8, uint32_
   config.extra_columns.clear();
   return config;
 }
-
-class OnTransports : public testing::TestWithParam<std::string> {};
-#define WEFT_ON_TRANSPORTS(Suite)                                                        \
-  INSTANTIATE_TEST_SUITE_P(Transports, Suite, testing::Values("loopback", "shm", "tcp"), \
-                           [](const auto& info) { return info.param; })
 
 }  // namespace weft::test

@@ -52,8 +52,7 @@ TEST_P(Idleness, FourMembersThatWaitTakeNextToNoTime) {
   EXPECT_LT(share, kSanitized ? 0.10 : 0.03);
 }
 
-INSTANTIATE_TEST_SUITE_P(Transports, Idleness, testing::Values("shm", "tcp"),
-                         [](const auto& info) { return info.param; });
+WEFT_OVER(process_transports(), Idleness);
 
 // A peer whose connection never falls silent, and who says nothing that counts.
 TEST(Deadlines, HoldAgainstAPeerThatNeverStopsSending) {

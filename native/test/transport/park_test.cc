@@ -11,12 +11,15 @@ namespace weft::test {
 namespace {
 
 struct Mode {
-  const char* transport;
+  std::string transport;
   WaitMode wait;
   bool in_service;
 };
 
-class Park : public testing::TestWithParam<Mode> {};
+class Park : public testing::TestWithParam<Mode> {
+ protected:
+  void SetUp() override { WEFT_SKIP_UNAVAILABLE(GetParam().transport); }
+};
 
 // A wake-up that is lost is a wait that ends by its deadline.
 constexpr double kLostMs = 8000;
@@ -66,16 +69,22 @@ TEST_P(Park, NoWakeUpIsLost) {
   for (Child& child : children) EXPECT_EQ(child.wait(60'000), 0);
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Modes, Park,
-    testing::Values(Mode{"shm", WaitMode::park, false}, Mode{"shm", WaitMode::park, true},
-                    Mode{"tcp", WaitMode::park, false}, Mode{"tcp", WaitMode::park, true},
-                    Mode{"shm", WaitMode::adaptive, false}, Mode{"shm", WaitMode::adaptive, true},
-                    Mode{"tcp", WaitMode::adaptive, false}, Mode{"tcp", WaitMode::adaptive, true}),
-    [](const auto& info) {
-      return std::string(info.param.transport) + (info.param.wait == WaitMode::park ? "_Park" : "_Adaptive") +
-             (info.param.in_service ? "_Service" : "_Caller");
-    });
+std::vector<Mode> modes() {
+  std::vector<Mode> all;
+  for (const std::string& transport : process_transports()) {
+    all.push_back({transport, WaitMode::park, false});
+    all.push_back({transport, WaitMode::park, true});
+    all.push_back({transport, WaitMode::adaptive, false});
+    all.push_back({transport, WaitMode::adaptive, true});
+  }
+  return all;
+}
+
+INSTANTIATE_TEST_SUITE_P(Modes, Park, testing::ValuesIn(modes()), [](const auto& info) {
+  std::string name = info.param.transport;
+  name += info.param.wait == WaitMode::park ? "_Park" : "_Adaptive";
+  return name += info.param.in_service ? "_Service" : "_Caller";
+});
 
 }  // namespace
 }  // namespace weft::test

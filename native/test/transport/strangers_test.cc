@@ -6,13 +6,14 @@
 
 #include "support/configs.h"
 #include "support/random.h"
+#include "support/transports.h"
 #include "support/visitor.h"
 
 namespace weft::test {
 namespace {
 
 // A ffn rank that connects, for as long as the test likes, to M attention ranks.
-class Strangers : public testing::TestWithParam<std::string> {
+class Strangers : public OnTransports {
  protected:
   void open(uint32_t attention) {
     plan.emplace(GetParam(), config_of(kKinds[0], {attention, 1}, 8, 4, 2));
@@ -125,8 +126,7 @@ TEST_P(Strangers, AReplayOfAHelloThatWasUsedIsRefused) {
   real_peers_connect(1);
 }
 
-INSTANTIATE_TEST_SUITE_P(Transports, Strangers, testing::Values("shm", "tcp"),
-                         [](const auto& info) { return info.param; });
+WEFT_OVER(process_transports(), Strangers);
 
 TEST(Peers, MoreConnectThanMayKnockAtOnce) {
   constexpr uint32_t kMany = 300;  // more than kMaxStrangers
