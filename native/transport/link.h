@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <string>
 
 #include "memory/mapping.h"
 #include "transport/engine.h"
@@ -58,6 +59,7 @@ class Link {
   // Says goodbye (so that the peer sees `closed`, not `lost`), gives what is not sent yet until the deadline
   // to go out, and stops all access to the peer's and our memory.
   virtual void close(int64_t deadline) = 0;
+  virtual std::string describe() const { return {}; }
 
   // The peer wrote nonsense: it is not listened to any more, and is told by the end of the connection.
   void condemn() { end(LinkState::broken); }

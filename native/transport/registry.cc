@@ -3,6 +3,7 @@
 #include "transport/shm/shm.h"
 #include "transport/tcp/tcp.h"
 #include "transport/transport.h"
+#include "transport/ucx/ucx.h"
 
 namespace weft {
 
@@ -10,7 +11,8 @@ std::span<const Transport* const> all_transports() {
   static const LoopbackTransport loopback;
   static const ShmTransport shm;
   static const TcpTransport tcp;
-  static const Transport* const all[] = {&loopback, &shm, &tcp};
+  static const UcxTransport ucx;
+  static const Transport* const all[] = {&loopback, &shm, &tcp, &ucx};
   return all;
 }
 

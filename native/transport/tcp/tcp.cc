@@ -53,7 +53,9 @@ Expected<uint16_t> port_of(int socket) {
                                              : reinterpret_cast<sockaddr_in&>(address).sin_port);
 }
 
-void tune(int socket) {
+}  // namespace
+
+void TcpTransport::tune(int socket) {
   const int on = 1;
   setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   // A host that vanished says nothing; keep-alive notices within about 11 s. No TCP_USER_TIMEOUT: it would
@@ -64,8 +66,6 @@ void tune(int socket) {
   setsockopt(socket, IPPROTO_TCP, TCP_KEEPINTVL, &interval_s, sizeof interval_s);
   setsockopt(socket, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof count);
 }
-
-}  // namespace
 
 std::string TcpTransport::unavailable() const {
   auto listener = listen("127.0.0.1", "");

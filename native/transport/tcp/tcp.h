@@ -15,6 +15,10 @@ class TcpTransport : public Transport {
   Expected<Fd> dial(const std::string& address, int64_t deadline) const override;
   Expected<void> check_peer(int) const override { return {}; }
   Expected<std::unique_ptr<Link>> link(const Local& local, Session session) const override;
+
+ protected:
+  // For what is sent at once, and for peers whose host vanishes.
+  static void tune(int socket);
 };
 
 }  // namespace weft
