@@ -16,13 +16,16 @@ constexpr size_t kGatheredBytes = 8000;
 }  // namespace
 
 UcxSender::UcxSender(UcxEngine& engine, uint32_t epoch, std::span<const Inbound> inbound)
-    : engine_(engine), outbox_(epoch, inbound), places_(new std::array<Place, kPlaces>) {
-  for (Place& place : *places_) place.sender = this;
-}
+    : engine_(engine), outbox_(epoch, inbound) {}
 
 UcxSender::Place* UcxSender::free_place() {
-  for (Place& place : *places_)
-    if (!place.taken) return &place;
+  for (auto& place : places_) {
+    if (!place) {
+      place = std::make_unique<Place>();
+      place->sender = this;
+    }
+    if (!place->taken) return place.get();
+  }
   return nullptr;
 }
 

@@ -58,8 +58,8 @@ class UcxSender {
   uint64_t sequence_ = 0;
   std::vector<Run> runs_;  // of the frame at hand, and how many of them have been sent
   size_t sent_ = 0;
-  bool opened_ = false;  // the frame's first message is out
-  std::unique_ptr<std::array<Place, kPlaces>> places_;
+  bool opened_ = false;                                 // the frame's first message is out
+  std::array<std::unique_ptr<Place>, kPlaces> places_;  // made when so many are wanted
   size_t under_way_ = 0;
   ucs_status_t failure_ = UCS_OK;
   std::atomic<bool> busy_{false};

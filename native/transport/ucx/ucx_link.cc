@@ -43,6 +43,7 @@ void UcxLink::publish(const Outgoing& rows) {
   if (!sender_->enqueue(rows)) {
     // The peer replies to what it has not taken in: away with it.
     set_state(LinkState::lost);
+    engine_->ring();
     engine_->attend();
     return;
   }
