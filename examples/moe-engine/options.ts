@@ -1,6 +1,6 @@
 /** What one run is asked for. main.ts fills it from the command line, matrix.ts varies it. */
 
-export const TRANSPORTS = ['shm', 'tcp', 'verbs'] as const;
+export const TRANSPORTS = ['shm', 'tcp', 'verbs', 'ucx'] as const;
 /** Those that every machine has. */
 export const MATRIX_TRANSPORTS = ['shm', 'tcp'] as const;
 export const DISPATCHES = ['bf16', 'fp8'] as const;

@@ -3,6 +3,7 @@
 #include "transport/shm/shm.h"
 #include "transport/tcp/tcp.h"
 #include "transport/transport.h"
+#include "transport/ucx/ucx.h"
 #include "transport/verbs/verbs.h"
 
 namespace weft {
@@ -12,7 +13,8 @@ std::span<const Transport* const> all_transports() {
   static const ShmTransport shm;
   static const VerbsTransport verbs;
   static const TcpTransport tcp;
-  static const Transport* const all[] = {&loopback, &shm, &verbs, &tcp};
+  static const UcxTransport ucx;
+  static const Transport* const all[] = {&loopback, &shm, &verbs, &ucx, &tcp};
   return all;
 }
 

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { CommandFailed, run } from './command.mjs';
 import { note, step } from './progress.mjs';
-import { clangFormat, header, which } from './tools.mjs';
+import { clangFormat, header, library, which } from './tools.mjs';
 
 /** Debian packages, what each is for, and how to see that it (or an equal from elsewhere) is there. */
 const PACKAGES = [
@@ -10,6 +10,8 @@ const PACKAGES = [
   { name: 'ninja-build', purpose: 'build', found: () => which('ninja') },
   { name: 'libhwy-dev', purpose: 'build', found: () => header('hwy/highway.h') },
   { name: 'libibverbs-dev', purpose: 'build', found: () => header('infiniband/verbs.h') },
+  { name: 'libucx-dev', purpose: 'build', found: () => header('ucp/api/ucp.h') },
+  { name: 'libucx0', purpose: 'native tests', found: () => library('libucp.so.0') },
   { name: 'make', purpose: 'gyp', found: () => which('make') },
   { name: 'python3', purpose: 'gyp', found: () => which('python3') },
   { name: 'libgtest-dev', purpose: 'native tests', found: () => header('gtest/gtest.h') },

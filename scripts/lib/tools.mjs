@@ -23,6 +23,15 @@ export function header(name) {
   return ['/usr/include', '/usr/local/include'].some((folder) => existsSync(join(folder, name)));
 }
 
+/** Whether the loader finds a shared library. */
+export function library(name) {
+  try {
+    return execFileSync('ldconfig', ['-p'], { encoding: 'utf8' }).includes(`${name} `);
+  } catch {
+    return existsSync(join('/usr/lib', name));
+  }
+}
+
 /** The formatter in the one version that the sources are formatted with; others disagree in details. */
 export function clangFormat() {
   const named = which('clang-format-19');

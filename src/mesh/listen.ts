@@ -26,7 +26,7 @@ export function listen(transports: readonly TransportName[], host: string): List
       else {
         const [, port, rails = ''] = address.split(' ');
         if (transport === 'verbs') at.verbs = { host, port: Number(port), rails };
-        else at.tcp = { host, port: Number(port) };
+        else at[transport] = { host, port: Number(port) };
       }
     }
   } catch (error) {

@@ -87,7 +87,7 @@ export class Mesh implements AsyncDisposable {
     // try for a quarter of an hour.
     session.onDeparted((departed) => {
       const index = this.#peerIndex(departed);
-      const overNetwork = ['tcp', 'verbs'].includes(parts.peers[index]?.transport ?? '');
+      const overNetwork = ['tcp', 'verbs', 'ucx'].includes(parts.peers[index]?.transport ?? '');
       if (departed.reason === 'lost' && overNetwork && !this.closed) endpoint.drop(index);
     });
     const context: ExchangeContext = {

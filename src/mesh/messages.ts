@@ -55,10 +55,13 @@ const address = z.record(
   z.string().max(64),
   z.union([z.string(), z.number(), z.boolean(), z.instanceof(Uint8Array)]),
 );
+const tcpAddress = z.strictObject({ host: z.string().min(1), port: z.int().min(1).max(65_535) });
 const transports = z
   .object({
     shm: z.strictObject({ socket: z.string().min(1) }).exactOptional(),
-    tcp: z.strictObject({ host: z.string().min(1), port: z.int().min(1).max(65_535) }).exactOptional(),
+    tcp: tcpAddress.exactOptional(),
+    verbs: tcpAddress.extend({ rails: z.string().max(1024) }).exactOptional(),
+    ucx: tcpAddress.exactOptional(),
     loopback: z.strictObject({ key: z.string().min(1) }).exactOptional(),
   })
   .catchall(address);

@@ -13,6 +13,8 @@ export interface TransportEndpoints {
   tcp?: { host: string; port: number };
   /** Where its handshake goes, and the ports and GIDs that its data takes ("rxe0:1:::ffff:10.0.0.1", comma between). */
   verbs?: { host: string; port: number; rails: string };
+  /** Where its handshake goes; UCX finds the way for data. */
+  ucx?: { host: string; port: number };
   /** Name of an abstract socket; members of one process have the same first 16 characters behind 'tensorweft-'. */
   loopback?: { key: string };
   [transport: string]: { readonly [field: string]: EndpointValue } | undefined;

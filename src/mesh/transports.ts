@@ -13,9 +13,12 @@ function missing(name: TransportName): string | undefined {
   return found.get(name) || undefined;
 }
 
-/** What a member offers that does not say what. */
+/**
+ * What a member offers that does not say what. UCX only when it is named: it brings threads, signal handlers and protocols
+ * of its own into the process, and where it finds no fabric it would stand before our tcp.
+ */
 export function usableTransports(): TransportName[] {
-  return TRANSPORTS.filter((name) => missing(name) === undefined);
+  return TRANSPORTS.filter((name) => name !== 'ucx' && missing(name) === undefined);
 }
 
 /** One transport, considered for one peer. */
@@ -43,9 +46,9 @@ function reason(
   theirs: EndpointDescriptor,
 ): string | undefined {
   if (ours.transports[name] === undefined)
-    return `not offered by this member (${missing(name) ?? 'see transports of joinMesh'})`;
+    return `not offered by this member (${(name === 'verbs' && missing(name)) || 'see transports of joinMesh'})`;
   if (theirs.transports[name] === undefined) return 'not offered by the peer';
-  if (name === 'tcp' || name === 'verbs') return addressReason(name, ours, theirs);
+  if (name === 'tcp' || name === 'verbs' || name === 'ucx') return addressReason(name, ours, theirs);
   if (ours.host !== theirs.host) return 'the peer is on another host';
   if (name === 'loopback') return sameProcess(ours, theirs) ? undefined : 'the peer is another process';
   if (ours.uid !== theirs.uid)
@@ -56,7 +59,7 @@ function reason(
 
 /** A loopback address means another machine, or another network namespace, to everybody else. */
 function addressReason(
-  name: 'tcp' | 'verbs',
+  name: 'tcp' | 'verbs' | 'ucx',
   ours: EndpointDescriptor,
   theirs: EndpointDescriptor,
 ): string | undefined {

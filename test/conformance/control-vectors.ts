@@ -66,7 +66,8 @@ const endpoint: EndpointDescriptor = {
   transports: {
     shm: { socket: '@tensorweft-4194304-1' },
     tcp: { host: '10.0.0.7', port: 40_001 },
-    ucx: { address: ramp(0x80, 12), rails: 2 },
+    verbs: { host: '10.0.0.7', port: 40_002, rails: 'mlx5_0:1:::ffff:10.0.0.7' },
+    cuda: { address: ramp(0x80, 12), devices: 2 },
   },
 };
 const alone: EndpointDescriptor = { ...endpoint, pid: 77, transports: { loopback: { key: 'k' } } };

@@ -57,7 +57,13 @@ describe('which transport is used', () => {
       expect(more).toEqual([]);
       expect(explanation).toMatchObject({ peer: { role: peer, rank: 0 }, transport: used });
       const { considered } = explanation!;
-      expect(considered.map(({ transport }) => transport)).toEqual(['loopback', 'shm', 'verbs', 'tcp']);
+      expect(considered.map(({ transport }) => transport)).toEqual([
+        'loopback',
+        'shm',
+        'verbs',
+        'ucx',
+        'tcp',
+      ]);
       // A better one has a reason why not, and the one in use has none.
       const at = considered.findIndex(({ transport }) => transport === used);
       for (const { unusable } of considered.slice(0, at)) expect(unusable).toMatch(/not offered by/);

@@ -107,11 +107,13 @@ TEST_P(Failure, AStoppedPeerMeetsDeadlinesAndItsRoundsEndWhenItGoesOn) {
 
 std::vector<Case> cases() {
   std::vector<Case> all;
-  for (const std::string& transport : between_processes())
-    for (const auto& [victim, place] :
-         {std::pair{0u, Place::idle}, std::pair{0u, Place::after_dispatch}, std::pair{1u, Place::in_stream},
-          std::pair{2u, Place::idle}, std::pair{3u, Place::in_reply}})
-      all.push_back({transport, victim, place});
+  for (const std::string& transport : process_transports()) {
+    all.push_back({transport, 0, Place::idle});
+    all.push_back({transport, 0, Place::after_dispatch});
+    all.push_back({transport, 1, Place::in_stream});
+    all.push_back({transport, 2, Place::idle});
+    all.push_back({transport, 3, Place::in_reply});
+  }
   return all;
 }
 

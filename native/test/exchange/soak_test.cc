@@ -7,7 +7,6 @@
 #include "support/process.h"
 #include "support/scale.h"
 #include "support/steps.h"
-#include "support/transports.h"
 
 namespace weft::test {
 namespace {
@@ -137,20 +136,13 @@ void soak(const Run& run) {
 
 TEST(Soak, AMillionRoundsOverSharedMemory) { soak({"shm", false, false, scaled(1'000'000)}); }
 TEST(Soak, RoutedWeightedRoundsOverSharedMemory) { soak({"shm", true, false, scaled(100'000)}); }
-TEST(Soak, RoundsOverTcp) { soak({"tcp", false, false, scaled(50'000)}); }
-TEST(Soak, RoutedWeightedRoundsOverTcp) { soak({"tcp", true, false, scaled(20'000)}); }
-TEST(Soak, RoundsByTheServiceThreads) {
-  soak({"shm", false, true, scaled(20'000)});
-  soak({"tcp", false, true, scaled(10'000)});
-}
-TEST(Soak, RoundsOverFabrics) {
-  for (const std::string& fabric : fabrics()) {
-    SCOPED_TRACE(fabric);
-    soak({fabric, false, false, scaled(50'000)});
-    soak({fabric, true, false, scaled(20'000)});
-    soak({fabric, false, true, scaled(10'000)});
-  }
-}
+
+class SoakOver : public OnTransports {};
+TEST_P(SoakOver, Rounds) { soak({GetParam(), false, false, scaled(50'000)}); }
+TEST_P(SoakOver, RoutedWeightedRounds) { soak({GetParam(), true, false, scaled(20'000)}); }
+TEST_P(SoakOver, RoundsByTheServiceThreads) { soak({GetParam(), false, true, scaled(10'000)}); }
+WEFT_OVER(network_transports(), SoakOver);
+TEST(Soak, RoundsByTheServiceThreadsOverSharedMemory) { soak({"shm", false, true, scaled(20'000)}); }
 
 }  // namespace
 }  // namespace weft::test

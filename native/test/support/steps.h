@@ -108,9 +108,4 @@ inline ExchangeConfig plain_config(Shape shape, uint32_t max_tokens = 8, uint32_
   return config;
 }
 
-class OnTransports : public testing::TestWithParam<std::string> {};
-#define WEFT_ON_TRANSPORTS(Suite)                                               \
-  INSTANTIATE_TEST_SUITE_P(Transports, Suite, testing::ValuesIn(all_of_them()), \
-                           [](const auto& info) { return info.param; })
-
 }  // namespace weft::test

@@ -1,6 +1,8 @@
 // The transports that suites run over: those that are everywhere, and the fabrics of this machine that
-// WEFT_TEST_FABRICS names ("verbs" or "verbs,ucx"). A fabric that is named and does not work fails its tests.
+// WEFT_TEST_FABRICS names ("verbs" or "verbs,ucx"). One that is named and does not work fails its tests.
 #pragma once
+
+#include <gtest/gtest.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -20,14 +22,27 @@ inline std::vector<std::string> fabrics() {
   }
   return names;
 }
+// Tests of one fabric alone begin with this.
+#define WEFT_WANTS_FABRIC(name)                                                    \
+  if (const auto named = fabrics(); std::ranges::find(named, name) == named.end()) \
+  GTEST_SKIP() << "WEFT_TEST_FABRICS does not name " << name
 
 inline std::vector<std::string> with_fabrics(std::vector<std::string> names) {
   for (std::string& name : fabrics()) names.push_back(std::move(name));
   return names;
 }
+inline std::vector<std::string> every_transport() { return with_fabrics({"loopback", "shm", "tcp"}); }
+// Those whose peers are other processes.
+inline std::vector<std::string> process_transports() { return with_fabrics({"shm", "tcp"}); }
+// Those whose peers may be on other hosts: they listen at a host and a port, and have mirrors.
+inline std::vector<std::string> network_transports() { return with_fabrics({"tcp"}); }
+inline bool is_network(const std::string& name) { return name != "loopback" && name != "shm"; }
 
-// Those that connect processes.
-inline std::vector<std::string> between_processes() { return with_fabrics({"shm", "tcp"}); }
-inline std::vector<std::string> all_of_them() { return with_fabrics({"loopback", "shm", "tcp"}); }
+// A suite over transports.
+class OnTransports : public testing::TestWithParam<std::string> {};
+inline std::string transport_name(const testing::TestParamInfo<std::string>& info) { return info.param; }
+#define WEFT_OVER(names, Suite) \
+  INSTANTIATE_TEST_SUITE_P(Transports, Suite, testing::ValuesIn(names), transport_name)
+#define WEFT_ON_TRANSPORTS(Suite) WEFT_OVER(every_transport(), Suite)
 
 }  // namespace weft::test

@@ -14,7 +14,7 @@ namespace weft::test {
 namespace {
 
 // Plays the acceptor for an attention rank that dials it.
-class FalseAcceptor : public testing::TestWithParam<std::string> {
+class FalseAcceptor : public OnTransports {
  protected:
   FalseAcceptor() : plan(GetParam(), config_of(kKinds[0], {1, 1}, 8, 4, 2)), addresses(2) {
     auto listening = find_transport(GetParam())->listen("127.0.0.1", plan.listen_key(1));
@@ -101,8 +101,7 @@ TEST_P(FalseAcceptor, GarbageInsteadOfAnAnswerIsAProtocolError) {
   EXPECT_EQ(outcome.error().code, Code::protocol);
 }
 
-INSTANTIATE_TEST_SUITE_P(Transports, FalseAcceptor, testing::ValuesIn(between_processes()),
-                         [](const auto& info) { return info.param; });
+WEFT_OVER(process_transports(), FalseAcceptor);
 
 // Plays a dialler that proves itself and then passes descriptors that are not what they should be.
 class FalseMemory : public testing::Test {

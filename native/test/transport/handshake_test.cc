@@ -13,7 +13,7 @@
 namespace weft::test {
 namespace {
 
-class Handshake : public testing::TestWithParam<std::string> {
+class Handshake : public OnTransports {
  protected:
   // M attention and N ffn members that listen.
   void listen(Shape shape) {
@@ -60,7 +60,7 @@ TEST_P(Handshake, APeerThatListensButNeverAnswersIsNamedByWhoDials) {
 
 TEST_P(Handshake, APeerThatDoesNotEvenListenIsNamed) {
   listen({1, 1});
-  addresses[1] = GetParam() == "shm" ? "tensorweft-nobody" : "127.0.0.1 1";
+  addresses[1] = is_network(GetParam()) ? "127.0.0.1 1" : "tensorweft-nobody";
   const auto outcome = connect(0, 150);
   ASSERT_FALSE(outcome);
   EXPECT_EQ(outcome.error().code, Code::deadline);
@@ -180,8 +180,7 @@ TEST_P(Handshake, ThePeersOfAMemberThatFailedSeeItClosed) {
   EXPECT_EQ(ranks[1].endpoint->wait(collect), Code::unavailable);
 }
 
-INSTANTIATE_TEST_SUITE_P(Transports, Handshake, testing::ValuesIn(between_processes()),
-                         [](const auto& info) { return info.param; });
+WEFT_OVER(process_transports(), Handshake);
 
 TEST(Loopback, IsForOneProcessAndShmForOneUser) {
   // The other half, a refusal of another process, is in failure_test.cc: it takes a process.
@@ -189,7 +188,7 @@ TEST(Loopback, IsForOneProcessAndShmForOneUser) {
   EXPECT_NE(find_transport("shm"), nullptr);
   EXPECT_NE(find_transport("tcp"), nullptr);
   EXPECT_EQ(find_transport("pigeon"), nullptr);
-  for (const Transport* transport : all_transports()) EXPECT_EQ(transport->unavailable(), "");
+  for (const char* name : {"loopback", "shm", "tcp"}) EXPECT_EQ(find_transport(name)->unavailable(), "");
 }
 
 }  // namespace

@@ -8,7 +8,6 @@
 #include "support/later.h"
 #include "support/scale.h"
 #include "support/steps.h"
-#include "support/transports.h"
 #include "support/visitor.h"
 #include "wire/frame.h"
 
@@ -53,8 +52,7 @@ TEST_P(Idleness, FourMembersThatWaitTakeNextToNoTime) {
   EXPECT_LT(share, kSanitized ? 0.10 : 0.03);
 }
 
-INSTANTIATE_TEST_SUITE_P(Transports, Idleness, testing::ValuesIn(between_processes()),
-                         [](const auto& info) { return info.param; });
+WEFT_OVER(process_transports(), Idleness);
 
 // A peer whose connection never falls silent, and who says nothing that counts.
 TEST(Deadlines, HoldAgainstAPeerThatNeverStopsSending) {

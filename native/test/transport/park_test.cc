@@ -6,7 +6,6 @@
 #include "support/process.h"
 #include "support/scale.h"
 #include "support/steps.h"
-#include "support/transports.h"
 
 namespace weft::test {
 namespace {
@@ -69,15 +68,19 @@ TEST_P(Park, NoWakeUpIsLost) {
 
 std::vector<Mode> modes() {
   std::vector<Mode> all;
-  for (const std::string& transport : between_processes())
-    for (const WaitMode wait : {WaitMode::park, WaitMode::adaptive})
-      for (const bool in_service : {false, true}) all.push_back({transport, wait, in_service});
+  for (const std::string& transport : process_transports()) {
+    all.push_back({transport, WaitMode::park, false});
+    all.push_back({transport, WaitMode::park, true});
+    all.push_back({transport, WaitMode::adaptive, false});
+    all.push_back({transport, WaitMode::adaptive, true});
+  }
   return all;
 }
 
 INSTANTIATE_TEST_SUITE_P(Modes, Park, testing::ValuesIn(modes()), [](const auto& info) {
-  return info.param.transport + (info.param.wait == WaitMode::park ? "_Park" : "_Adaptive") +
-         (info.param.in_service ? "_Service" : "_Caller");
+  std::string name = info.param.transport;
+  name += info.param.wait == WaitMode::park ? "_Park" : "_Adaptive";
+  return name += info.param.in_service ? "_Service" : "_Caller";
 });
 
 }  // namespace

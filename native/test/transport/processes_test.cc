@@ -4,12 +4,11 @@
 
 #include "support/process.h"
 #include "support/steps.h"
-#include "support/transports.h"
 
 namespace weft::test {
 namespace {
 
-class Processes : public testing::TestWithParam<std::string> {};
+using Processes = OnTransports;
 
 // Stages: 1 listening, 2 connected, 3 failed to connect.
 void connect(const MeshPlan& plan, Board& board, uint32_t member, double deadline_ms) {
@@ -80,8 +79,7 @@ TEST_P(Processes, OneThatDiesWhileConnectingIsNamedByWhoWaitsForItAndLostForWhoH
   EXPECT_EQ(ffn.wait(), 0);
 }
 
-INSTANTIATE_TEST_SUITE_P(Transports, Processes, testing::ValuesIn(between_processes()),
-                         [](const auto& info) { return info.param; });
+WEFT_OVER(process_transports(), Processes);
 
 TEST(LoopbackProcesses, AnotherProcessIsRefusedWithAHint) {
   const MeshPlan plan("loopback", plain_config({1, 1}));

@@ -13,7 +13,7 @@ namespace weft::test {
 namespace {
 
 // A ffn rank that connects, for as long as the test likes, to M attention ranks.
-class Strangers : public testing::TestWithParam<std::string> {
+class Strangers : public OnTransports {
  protected:
   void open(uint32_t attention) {
     plan.emplace(GetParam(), config_of(kKinds[0], {attention, 1}, 8, 4, 2));
@@ -126,8 +126,7 @@ TEST_P(Strangers, AReplayOfAHelloThatWasUsedIsRefused) {
   real_peers_connect(1);
 }
 
-INSTANTIATE_TEST_SUITE_P(Transports, Strangers, testing::ValuesIn(between_processes()),
-                         [](const auto& info) { return info.param; });
+WEFT_OVER(process_transports(), Strangers);
 
 TEST(Peers, MoreConnectThanMayKnockAtOnce) {
   constexpr uint32_t kMany = 300;  // more than kMaxStrangers

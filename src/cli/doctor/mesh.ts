@@ -9,6 +9,7 @@ const FIXES: Record<TransportName, string | undefined> = {
   loopback: undefined,
   verbs: 'bring the port up, and give its network interface an address',
   shm: 'allow memfd_create, and abstract unix sockets with descriptors passed over them (seccomp, LSM)',
+  ucx: 'UCX_LOG_LEVEL=info shows what UCX tries; UCX_TLS and UCX_NET_DEVICES choose',
   tcp: 'ip link set lo up, and allow connections to 127.0.0.1',
 };
 

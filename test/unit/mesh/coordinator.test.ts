@@ -51,7 +51,7 @@ describe('a mesh of 3 x 2', () => {
     own.transports = {
       shm: { socket: '@s' },
       tcp: { host: '::1', port: 9 },
-      ucx: { address: Buffer.from([1, 2]), rails: 2 },
+      cuda: { address: Buffer.from([1, 2]), devices: 2 },
     };
     await enter(coordinator, 'attention', { endpoint: own });
     const ffn = await enter(coordinator, 'ffn');

@@ -13,11 +13,7 @@ namespace {
 
 class VerbsLinks : public testing::Test {
  protected:
-  void SetUp() override {
-    const auto names = fabrics();
-    if (std::find(names.begin(), names.end(), "verbs") == names.end())
-      GTEST_SKIP() << "no RDMA device to test: WEFT_TEST_FABRICS does not name verbs";
-  }
+  void SetUp() override { WEFT_WANTS_FABRIC("verbs"); }
   void TearDown() override { unsetenv("WEFT_VERBS_DEVICES"); }
 };
 

@@ -1,0 +1,111 @@
+// How the two ends of a ucx link come together, over the socket of the handshake.
+#include <poll.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "core/clock.h"
+#include "transport/trade.h"
+#include "transport/ucx/ucx_link.h"
+
+#if WEFT_HAVE_UCX
+
+namespace weft {
+
+namespace {
+constexpr size_t kMostAddressBytes = 64 * 1024;
+constexpr std::byte kReady{'r'};
+}  // namespace
+
+Expected<std::unique_ptr<Link>> UcxLink::create(const Local& local, Session session) {
+  auto& engine = *static_cast<UcxEngine*>(local.engine);
+  const size_t bytes = place_mirrors(session.inbound);
+  auto memory = Mapping::anonymous(bytes);
+  if (!memory) return std::unexpected(memory.error());
+  std::unique_ptr<UcxLink> link(new UcxLink(engine, local, session, std::move(*memory)));
+  if (auto met = link->meet(session); !met) return std::unexpected(met.error());
+  link->life_line_ = LifeLine(std::move(session.socket));
+  return link;
+}
+
+// Each end says by which number it wants its messages, and the address of its worker.
+Expected<void> UcxLink::meet(Session& session) {
+  std::vector<std::byte> ours(sizeof number_);
+  std::memcpy(ours.data(), &number_, sizeof number_);
+  {
+    const auto hold = engine_->enter();
+    const auto address = engine_->worker().address();
+    ours.insert(ours.end(), address.begin(), address.end());
+  }
+  auto theirs = trade(session, ours, kMostAddressBytes);
+  if (!theirs) return std::unexpected(theirs.error());
+  if (theirs->size() <= sizeof number_) return fail(Code::protocol, "the peer gives no UCX address");
+  uint64_t their_number;
+  std::memcpy(&their_number, theirs->data(), sizeof their_number);
+  sender_->address(their_number);
+  if (auto dialled = dial(std::span(*theirs).subspan(sizeof their_number)); !dialled) return dialled;
+  if (auto both = trade(session, {}, 0); !both) return std::unexpected(both.error());
+  return settle(session);
+}
+
+Expected<void> UcxLink::dial(std::span<const std::byte> address) {
+  const auto hold = engine_->enter();
+  ucp_ep_params_t params{};
+  params.field_mask = UCP_EP_PARAM_FIELD_REMOTE_ADDRESS | UCP_EP_PARAM_FIELD_ERR_HANDLING_MODE |
+                      UCP_EP_PARAM_FIELD_ERR_HANDLER;
+  params.address = reinterpret_cast<const ucp_address_t*>(address.data());
+  params.err_mode = UCP_ERR_HANDLING_MODE_PEER;
+  params.err_handler = {failed, this};
+  const ucs_status_t status = engine_->ucx().ucp_ep_create(engine_->worker().handle(), &params, &peer_);
+  if (status == UCS_OK) return {};
+  peer_ = nullptr;
+  return ucx_failure(engine_->ucx(), "UCX finds no way to the peer that also tells when it fails", status);
+}
+
+// UCX sets up a connection when it is used first, and both ends have to turn for that. Done here, a way that
+// does not work fails the handshake, and not the first round.
+Expected<void> UcxLink::settle(const Session& session) {
+  const UcxLibrary& ucx = engine_->ucx();
+  ucs_status_ptr_t flush;
+  {
+    const auto hold = engine_->enter();
+    const ucp_request_param_t param{};
+    flush = ucx.ucp_ep_flush_nbx(peer_, &param);
+  }
+  bool told = false, heard = false;
+  Expected<void> outcome;
+  while (outcome && !(told && heard)) {
+    if (!engine_->progress()) {
+      pollfd p{session.socket.get(), POLLIN, 0};
+      poll(&p, 1, 1);
+    }
+    const auto hold = engine_->enter();
+    const ucs_status_t status = failure() != UCS_OK     ? failure()
+                                : UCS_PTR_IS_PTR(flush) ? ucx.ucp_request_check_status(flush)
+                                                        : UCS_PTR_STATUS(flush);
+    if (status == UCS_OK && !told)
+      told = send(session.socket.get(), &kReady, 1, MSG_NOSIGNAL | MSG_DONTWAIT) == 1;
+    if (!heard) {
+      std::byte byte;
+      const ssize_t n = recv(session.socket.get(), &byte, 1, MSG_DONTWAIT);
+      heard = n == 1 && byte == kReady;
+      if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+        outcome = fail(Code::peer_lost, "the peer closed the connection while UCX was connecting");
+    }
+    if (status != UCS_OK && status != UCS_INPROGRESS)
+      outcome = ucx_failure(ucx, "UCX does not connect to the peer", status);
+    else if (now_ns() >= session.deadline)
+      outcome = fail(Code::deadline, "UCX did not connect to the peer in time");
+    else if (session.stop != nullptr && session.stop->load())
+      outcome = fail(Code::aborted, "connecting was aborted");
+  }
+  const auto hold = engine_->enter();
+  if (!outcome) hang_up();  // which ends the flush
+  if (UCS_PTR_IS_PTR(flush)) ucx.ucp_request_free(flush);
+  return outcome;
+}
+
+}  // namespace weft
+
+#endif  // WEFT_HAVE_UCX
