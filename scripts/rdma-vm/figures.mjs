@@ -1,0 +1,157 @@
+// In the machine of rdma-vm.sh: measures the library beside the tools that come with the fabrics, in turns, and prints one
+// JSON object. Latencies are one way, in microseconds; bandwidths in 1e9 bytes a second. scripts/bench-rdma.mjs runs it.
+import { spawn } from 'node:child_process';
+import { Crew } from '../../dist/bench/crew.js';
+import { latencyOf, round } from '../../dist/bench/statistics.js';
+import { AFD_PRESETS, pingPongShape } from '../../dist/bench/workload.js';
+
+const TURNS = Number(process.env.WEFT_BENCH_TURNS ?? 5);
+const DEVICE = 'rxe0';
+const MIB = 1 << 20;
+const RDMA = ['-d', DEVICE, '-x', '1', '-F'];
+const PORT = 18_515;
+/** UCX's own choice on soft-RoCE hangs: its datagrams are refused by their address. */
+const UCX_RDMA = { UCX_TLS: 'rc,ud,self', UCX_NET_DEVICES: `${DEVICE}:1`, UCX_UD_VERBS_ETH_DGID_CHECK: 'n' };
+const UCX_TCP = { UCX_TLS: 'tcp,self', UCX_NET_DEVICES: 'lo' };
+
+/** Both ends of a measuring tool; the output of the one that connects. */
+async function tool(name, args, env = {}) {
+  const options = {
+    env: { ...process.env, UCX_WARN_UNUSED_ENV_VARS: 'n', ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  };
+  const server = spawn(name, [...args, '-p', String(PORT)], options);
+  const gone = new Promise((resolve) => server.once('close', resolve));
+  server.stdout.resume();
+  server.stderr.resume();
+  await new Promise((resolve) => setTimeout(resolve, 1500));
+  const client = spawn(name, [...args, '-p', String(PORT), '127.0.0.1'], options);
+  const chunks = [];
+  for (const stream of [client.stdout, client.stderr]) stream.on('data', (chunk) => chunks.push(chunk));
+  const code = await new Promise((resolve) => client.once('close', resolve));
+  const timer = setTimeout(() => server.kill('SIGKILL'), 5000);
+  await gone;
+  clearTimeout(timer);
+  const text = Buffer.concat(chunks).toString();
+  if (code !== 0) throw new Error(`${name} ${args.join(' ')} ended with ${code}:\n${text}`);
+  return text;
+}
+
+/** The last line of numbers. */
+function numbers(text) {
+  const lines = text.split('\n').map((line) => line.trim().split(/\s+/).map(Number));
+  const found = lines.filter((line) => line.length > 3 && line.every((n) => !Number.isNaN(n))).at(-1);
+  if (found === undefined) throw new Error(`no figures in:\n${text}`);
+  return found;
+}
+
+/** perftest: #bytes #iterations t_min t_max t_typical t_avg t_stdev 99% 99.9% */
+async function writeLatency(bytes, iterations) {
+  const line = numbers(await tool('ib_write_lat', [...RDMA, '-s', String(bytes), '-n', String(iterations)]));
+  return { p50: line[4], p99: line[7] };
+}
+/** perftest: #bytes #iterations peak average message rate, in Gb/s */
+async function writeBandwidth(bytes, iterations) {
+  const args = [...RDMA, '-s', String(bytes), '-n', String(iterations), '--report_gbits'];
+  return numbers(await tool('ib_write_bw', args))[3] / 8;
+}
+/** ucx_perftest -f: iterations, median overhead, average and overall latency (us), bandwidths (MiB/s), rates. */
+async function ucxFigures(test, bytes, iterations, env) {
+  const args = ['-t', test, '-s', String(bytes), '-n', String(iterations), '-w', '50', '-f', '-D', 'contig'];
+  const text = await tool('ucx_perftest', args, env);
+  const line = text.split('\n').findLast((one) => one.startsWith('Final:') || /^\s+\d+\s+[\d.]+/.test(one));
+  const values = line.replace('Final:', '').trim().split(/\s+/).map(Number);
+  return { median: values[1], mean: values[2], gbPerS: (values[5] * MIB) / 1e9 };
+}
+
+/** Runs `work` for every contender, TURNS times, in an order that rotates. */
+async function inTurns(contenders) {
+  const all = contenders.map(() => []);
+  for (let turn = 0; turn < TURNS; turn++)
+    for (let i = 0; i < contenders.length; i++) {
+      const at = (i + turn) % contenders.length;
+      all[at].push(await contenders[at]());
+    }
+  return all;
+}
+
+const middle = (values) => values.toSorted((a, b) => a - b)[Math.floor((values.length - 1) / 2)];
+const spread = (values) => {
+  const sorted = values.toSorted((a, b) => a - b);
+  return { p50: round(middle(values)), min: round(sorted[0]), max: round(sorted.at(-1)) };
+};
+const note = (text) => process.stderr.write(`weft: ${text}\n`);
+
+async function crewOf(shape, transport, env) {
+  Object.assign(process.env, env);
+  return Crew.start(shape, transport, {});
+}
+
+async function latency(title, transport, env, theirs) {
+  note(`${title}: latency of 8 bytes`);
+  await using crew = await crewOf(pingPongShape(8), transport, env);
+  await crew.run('native', 200);
+  const ours = async () => {
+    const { samples, wrong } = await crew.run('native', 1000);
+    if (wrong > 0) throw new Error(`${wrong} wrong bytes`);
+    return latencyOf(samples, 0.5);
+  };
+  const [weft, tool] = await inTurns([ours, theirs]);
+  const p50 = { weft: spread(weft.map((one) => one.p50)), tool: spread(tool.map((one) => one.p50)) };
+  const p99 = { weft: spread(weft.map((one) => one.p99)), tool: spread(tool.map((one) => one.p99)) };
+  return { what: title, bytes: 8, unit: 'us', p50, p99, ratio: round(p50.weft.p50 / p50.tool.p50) };
+}
+
+async function bandwidth(title, transport, env, theirs) {
+  note(`${title}: bandwidth of 1 MiB`);
+  await using crew = await crewOf({ ...pingPongShape(MIB), depth: 8 }, transport, env);
+  await crew.run('one-way', 16);
+  const ours = async () => {
+    const { samples, wrong } = await crew.run('one-way', 60);
+    if (wrong > 0) throw new Error(`${wrong} wrong pages`);
+    return (60 * MIB) / samples.reduce((sum, ns) => sum + ns, 0);
+  };
+  const [weft, tool] = await inTurns([ours, theirs]);
+  const p50 = { weft: spread(weft), tool: spread(tool) };
+  return { what: title, bytes: MIB, unit: 'GB/s', p50, ratio: round(p50.weft.p50 / p50.tool.p50) };
+}
+
+async function afd(transport, env) {
+  note(`attention-FFN rounds over ${transport}`);
+  const shape = { ...AFD_PRESETS['stepmesh-t4'], attention: 1, ffn: 1 };
+  await using crew = await crewOf(shape, transport, env);
+  await crew.run('native', 20);
+  const rounds = 100;
+  const { samples, wrong, sent } = await crew.run('native', rounds);
+  const perRound = sent.map(([messages, requests, bytes]) => ({
+    messages: messages / rounds,
+    requests: requests / rounds,
+    bytes: bytes / rounds,
+  }));
+  return {
+    transport,
+    shape,
+    latencyUs: latencyOf(samples),
+    wrong,
+    dispatch: perRound[0],
+    reply: perRound[1],
+  };
+}
+
+const ucxLatency = (env) => async () => {
+  const { median, mean } = await ucxFigures('ucp_am_lat', 8, 2000, env);
+  return { p50: median || mean, p99: mean };
+};
+const ucxBandwidth = (env) => async () => (await ucxFigures('ucp_am_bw', MIB, 60, env)).gbPerS;
+
+const figures = [
+  await latency('verbs beside ib_write_lat', 'verbs', {}, () => writeLatency(8, 2000)),
+  await bandwidth('verbs beside ib_write_bw', 'verbs', {}, () => writeBandwidth(MIB, 60)),
+  await latency('ucx over tcp beside ucx_perftest am_lat', 'ucx', UCX_TCP, ucxLatency(UCX_TCP)),
+  await bandwidth('ucx over tcp beside ucx_perftest am_bw', 'ucx', UCX_TCP, ucxBandwidth(UCX_TCP)),
+  await latency('ucx over rc beside ucx_perftest am_lat', 'ucx', UCX_RDMA, ucxLatency(UCX_RDMA)),
+  await bandwidth('ucx over rc beside ucx_perftest am_bw', 'ucx', UCX_RDMA, ucxBandwidth(UCX_RDMA)),
+];
+const rounds = [await afd('verbs', {}), await afd('ucx', UCX_TCP), await afd('ucx', UCX_RDMA)];
+console.log(JSON.stringify({ turns: TURNS, figures, rounds }));
+process.exit(0);
