@@ -164,7 +164,8 @@ Expected<void> Endpoint::greet(size_t peer, int64_t deadline) {
   return install(peer, std::move(session));
 }
 
-void Endpoint::answer(Fd socket, const Transport& transport, int64_t deadline) {
+void Endpoint::answer(Fd socket, const Transport& transport, int64_t proven_deadline) {
+  int64_t deadline = std::min(proven_deadline, now_ns() + kStrangerNs);
   if (!transport.check_peer(socket.get())) return;
   const auto* stop = &handshakes_->stop;
   Session session;
@@ -194,6 +195,7 @@ void Endpoint::answer(Fd socket, const Transport& transport, int64_t deadline) {
           blame({code, {}, {}, 0, "the peer was set up with another configuration"}, spec->member));
     return;
   }
+  deadline = proven_deadline;  // who has proven itself may take its time
   wire::Hello hello = hello_to(peer, wire::HelloKind::accept);
   auto done =
       send_with_fds(socket.get(), bytes_of(hello), transport.descriptors(local(transport)), deadline, stop);
@@ -240,7 +242,7 @@ Expected<void> Endpoint::accept_all(int64_t deadline, const std::atomic<bool>* c
       if (auto socket = accept_one(fds[i].fd)) {
         Stranger& stranger = strangers.emplace_back();
         stranger.thread = std::jthread([this, i, deadline, &stranger, socket = std::move(*socket)]() mutable {
-          answer(std::move(socket), *listeners_[i].first, std::min(deadline, now_ns() + kStrangerNs));
+          answer(std::move(socket), *listeners_[i].first, deadline);
           stranger.done = true;
         });
       }

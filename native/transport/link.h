@@ -73,9 +73,9 @@ class Link {
   virtual void close(int64_t deadline) = 0;
 
   // The peer wrote nonsense: it is not listened to any more, and is told by the end of the connection.
-  void condemn() { end(LinkState::broken); }
+  void condemn() { cut(LinkState::broken); }
   // We want no more of the peer, say because it does not answer: for us it is lost, and for it we are.
-  void drop() { end(LinkState::lost); }
+  void drop() { cut(LinkState::lost); }
   LinkState state() const { return state_.load(std::memory_order_acquire); }
   // Of a link that is not up: why, where more is known than the state says; otherwise null.
   const char* reason() const { return reason_.load(std::memory_order_acquire); }
@@ -88,13 +88,10 @@ class Link {
     if (why != nullptr && this->state() == up) reason_.compare_exchange_strong(none, why);
     state_.compare_exchange_strong(up, state, std::memory_order_acq_rel);
   }
-  void end(LinkState how) {
-    set_state(how);
-    cut();
-  }
-  // Ends the connection, so that the peer notices, and is the fence: when it returns, nothing that either
-  // side has sent will touch the other's memory any more. May be called again.
-  virtual void cut() = 0;
+  // Ends the connection, so that the peer notices, and is the fence: when it returns, nothing that comes is
+  // written to our memory any more, and nothing is read from it to be sent. A link that is not up promises
+  // that, so its state changes last where the fence takes effort. May be called again.
+  virtual void cut(LinkState how) = 0;
 
  private:
   std::atomic<LinkState> state_{LinkState::up};

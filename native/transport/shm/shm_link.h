@@ -19,7 +19,11 @@ class ShmLink : public Link {
   void close(int64_t) override;
 
  protected:
-  void cut() override { life_line_.cut(); }
+  // The peer reads our memory for as long as it likes; what it reads is its own affair.
+  void cut(LinkState how) override {
+    set_state(how);
+    life_line_.cut();
+  }
 
  private:
   explicit ShmLink(Fd socket) : life_line_(std::move(socket)) {}

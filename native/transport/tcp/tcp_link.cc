@@ -55,7 +55,8 @@ void TcpLink::publish(const Outgoing& rows) {
 }
 
 // The receiving half applies what comes, so that nothing is written any more when its lock can be had.
-void TcpLink::cut() {
+void TcpLink::cut(LinkState how) {
+  set_state(how);
   std::scoped_lock hold(send_lock_, receive_lock_);
   if (socket_) shutdown(socket_.get(), SHUT_RDWR);
 }

@@ -27,7 +27,7 @@ class TcpLink : public Link, public Engine {
   void close(int64_t deadline) override;
 
  protected:
-  void cut() override;
+  void cut(LinkState how) override;
 
  private:
   TcpLink(const Local& local, Session session, std::shared_ptr<Mapping> memory);

@@ -109,7 +109,7 @@ void Adapter::refill(uint32_t used) {
   while (used > 0) {
     const uint32_t count = std::min<uint32_t>(used, std::size(requests));
     for (uint32_t i = 0; i < count; ++i)
-      requests[i] = {0, i + 1 < count ? &requests[i + 1] : nullptr, nullptr, 0};
+      requests[i] = {kReceive, i + 1 < count ? &requests[i + 1] : nullptr, nullptr, 0};
     ibv_recv_wr* bad = nullptr;
     ibv_post_srq_recv(receives_.get(), requests, &bad);
     used -= count;

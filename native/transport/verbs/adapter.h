@@ -27,6 +27,10 @@ using Handle = std::unique_ptr<T, Destroy<Member>>;
 
 using Region = Handle<ibv_mr, &Library::ibv_dereg_mr>;
 
+// The number of every receive request: of a completion that failed, nothing but this and the queue pair is
+// sure.
+constexpr uint64_t kReceive = UINT64_MAX;
+
 class Adapter {
  public:
   // For that many queue pairs.

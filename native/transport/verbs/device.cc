@@ -167,7 +167,8 @@ Expected<Rail> rail_for(const std::vector<Device>& devices, std::string_view tex
       const PortAddress* address = wish.gid < 0                    ? best_address(port)
                                    : match == port.addresses.end() ? nullptr
                                                                    : &*match;
-      if (address == nullptr) return fail(Code::unavailable, quoted + "has no such GID");
+      if (address == nullptr || address->index > UINT8_MAX)
+        return fail(Code::unavailable, quoted + "has no such GID");
       if (!port.active()) return fail(Code::unavailable, quoted + "is " + port.state);
       return Rail{device.name, port.number, *address, "WEFT_VERBS_DEVICES says so"};
     }

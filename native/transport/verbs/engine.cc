@@ -8,10 +8,17 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <utility>
 
+#include "core/clock.h"
 #include "transport/verbs/verbs_link.h"
 
 namespace weft::verbs {
+
+namespace {
+// A peer that never stops sending holds nobody up.
+constexpr int64_t kDrainNs = 100'000'000;
+}  // namespace
 
 Expected<std::unique_ptr<VerbsEngine>> VerbsEngine::open(const Local& local, std::vector<Rail> rails,
                                                          size_t links) {
@@ -63,6 +70,7 @@ void VerbsEngine::add(VerbsLink& link, size_t rail, uint32_t queue_pair) {
 void VerbsEngine::remove(const VerbsLink& link) {
   std::lock_guard hold(lock_);
   std::erase_if(owners_, [&](const auto& entry) { return entry.second.link == &link; });
+  std::erase(failing_, &link);
 }
 
 bool VerbsEngine::progress() {
@@ -77,7 +85,8 @@ bool VerbsEngine::progress() {
 
 void VerbsEngine::drain() {
   std::lock_guard hold(lock_);
-  while (poll()) continue;
+  const int64_t until = now_ns() + kDrainNs;
+  while (poll() && now_ns() < until) continue;
 }
 
 bool VerbsEngine::arm() {
@@ -89,12 +98,22 @@ bool VerbsEngine::arm() {
 }
 
 bool VerbsEngine::poll() {
+  bool moved = sweep();
+  if (failing_.empty()) return moved;
+  // What came before a link failed counts, over all of its rails.
+  const int64_t until = now_ns() + kDrainNs;
+  while (sweep() && now_ns() < until) continue;
+  for (VerbsLink* link : std::exchange(failing_, {})) link->end_failed();
+  return true;
+}
+
+bool VerbsEngine::sweep() {
   bool moved = false;
   for (const auto& adapter : adapters_) {
     const auto all = adapter->poll();
     uint32_t receives = 0;
     for (const ibv_wc& done : all) {
-      receives += done.opcode & IBV_WC_RECV ? 1 : 0;
+      receives += done.wr_id == kReceive ? 1 : 0;
       handle(*adapter, done);
     }
     if (receives > 0) adapter->refill(receives);
@@ -110,12 +129,13 @@ void VerbsEngine::handle(Adapter& adapter, const ibv_wc& done) {
   const auto owner = owners_.find(static_cast<uint64_t>(number) << 32 | done.qp_num);
   if (owner == owners_.end()) return;  // of a link that has ended
   const auto [link, rail] = owner->second;
-  if (done.status != IBV_WC_SUCCESS)
-    link->failed(done);
-  else if (done.opcode == IBV_WC_RECV_RDMA_WITH_IMM)
+  if (done.status != IBV_WC_SUCCESS) {
+    if (link->fail(name_of(done.status))) failing_.push_back(link);
+  } else if (done.wr_id == kReceive) {
     link->arrived(rail, ntohl(done.imm_data));
-  else
+  } else {
     link->retired(rail, done.wr_id);
+  }
 }
 
 }  // namespace weft::verbs

@@ -48,6 +48,7 @@ class VerbsEngine : public Engine {
     size_t rail;
   };
   bool poll();
+  bool sweep();
   void handle(Adapter& adapter, const ibv_wc& done);
 
   std::mutex lock_;
@@ -55,6 +56,7 @@ class VerbsEngine : public Engine {
   std::vector<size_t> rails_;                   // adapter of each
   std::vector<Region> arena_;                   // by adapter
   std::unordered_map<uint64_t, Owner> owners_;  // by adapter and queue pair
+  std::vector<VerbsLink*> failing_;             // a request of theirs has failed since the last sweep
   Fd events_;                                   // epoll, of every completion channel
 };
 

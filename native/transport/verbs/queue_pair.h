@@ -29,6 +29,9 @@ class QueuePair {
   bool post(std::span<ibv_send_wr> chain, bool complete_last);
   // A completion that was asked for has come: this and all before it is done. From any thread.
   void retire(uint64_t upto) { retired_.store(static_cast<uint32_t>(upto)); }
+  // Requests posted so far, and whether the peer has all up to one of these counts.
+  uint32_t posted() const { return posted_; }
+  bool retired(uint32_t upto) const { return static_cast<int32_t>(retired_.load() - upto) >= 0; }
   bool idle() const { return posted_ == retired_.load(); }
   // Nothing is sent, and nothing that comes is written, once it returns.
   void reset();

@@ -55,6 +55,7 @@ Arrived Receiver::rows(size_t rail, const Immediate& immediate) {
   for (; inbound < rounds_.size() && slot >= rounds_[inbound].size(); ++inbound)
     slot -= static_cast<uint32_t>(rounds_[inbound].size());
   if (inbound == rounds_.size()) return Arrived::nonsense;
+  if (immediate.final_rows > mirrors_.inbound(inbound).layout->shape().max_rows) return Arrived::nonsense;
   Round& round = rounds_[inbound][slot];
   const bool shared = immediate.tells == Tells::share_of_rows;
   const auto told = static_cast<int32_t>(immediate.final_rows);

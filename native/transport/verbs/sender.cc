@@ -98,7 +98,8 @@ Sender::Sender(uint32_t epoch, std::span<const Inbound> inbound, std::vector<Lan
       peer_(peer),
       records_(records),
       posted_(lanes_.size()),
-      done_(lanes_.size()) {}
+      done_(lanes_.size()),
+      ends_(kMaxSlots * lanes_.size()) {}
 
 const WindowCard* Sender::window(const Records& records) const {
   const wire::Frame& frame = outbox_.frame();
@@ -154,6 +155,26 @@ std::span<const std::byte> Sender::put_together(size_t window, const Records& re
   return {to, bytes};
 }
 
+// Lanes keep no order among each other: the receiver counts what each has told of a slot's round, and starts
+// anew with the next. So before that is begun, all lanes' immediates of the round before are where they
+// should be.
+bool Sender::may_begin() const {
+  const wire::Frame& frame = outbox_.frame();
+  if (lanes_.size() == 1 || (frame.flags & wire::kBegin) == 0) return true;
+  for (size_t lane = 0; lane < lanes_.size(); ++lane)
+    if (!lanes_[lane].pair->retired(ends_[ends_at(frame, lane)])) return false;
+  return true;
+}
+
+size_t Sender::ends_at(const wire::Frame& frame, size_t lane) const {
+  const auto& layout = *outbox_.rows().layout;
+  size_t window = 0;
+  while (window + 1 < peer_.windows && (peer_.window[window].publication != frame.publication ||
+                                        peer_.window[window].destination != frame.destination))
+    ++window;
+  return ((window * layout.shape().depth) + layout.slot_of(frame.generation)) * lanes_.size() + lane;
+}
+
 // Posts what there is room for of a lane's share; true: all of it.
 bool Sender::send_share(size_t number) {
   Lane& lane = lanes_[number];
@@ -170,8 +191,9 @@ bool Sender::send_share(size_t number) {
   const uint32_t slot = layout.slot_of(frame.generation);
   const wire::Frame share = share_of(number);
   const bool has_record = number == 0 && records.has_one(frame);
-  const size_t ridden = has_record ? records.body_bytes(frame) : 0;
-  const size_t direct = wire::body_bytes_of(share, layout) - ridden;  // what goes to its place itself
+  // What goes to its place itself; what rides in the record need not, whatever rail it would have gone over.
+  const size_t ridden = records.has_one(frame) ? records.body_bytes(frame) : 0;
+  const size_t direct = ridden == frame.body_bytes ? 0 : wire::body_bytes_of(share, layout) - ridden;
 
   while (!failed_) {
     if (lane.pair->room() == 0) return false;
@@ -202,7 +224,10 @@ bool Sender::send_share(size_t number) {
       chain.tell(encode({shares_ > 1 ? Tells::share_of_rows : Tells::rows,
                          window_number * layout.shape().depth + slot, frame.final_rows}));
     const auto requests = chain.finish();
-    failed_ = !lane.pair->post(requests, false);
+    if (requests.empty()) return false;
+    const bool last = complete && lanes_.size() > 1 && frame.final_rows == frame.rows;
+    failed_ = !lane.pair->post(requests, last);
+    if (last) ends_[ends_at(frame, number)] = lane.pair->posted();
     verbs::add(requests_, requests.size());
     verbs::add(bytes_, chain.bytes());
     if (!complete) continue;
@@ -226,6 +251,7 @@ bool Sender::flush() {
   for (;;) {
     while (!outbox_.empty() && !failed_) {
       if (!outbox_.sealed()) start();
+      if (!may_begin()) break;
       bool all = true;
       const bool goodbye = outbox_.frame().kind == wire::FrameKind::goodbye;
       for (size_t lane = 0; lane < shares_; ++lane) {
@@ -242,7 +268,7 @@ bool Sender::flush() {
     if (outbox_.empty()) return !failed_;
     bool room = false;
     for (size_t lane = 0; lane < shares_; ++lane) room |= !done_[lane] && lanes_[lane].pair->room() > 0;
-    if (!room) return true;
+    if (!room || !may_begin()) return true;
   }
 }
 

@@ -43,6 +43,8 @@ class Sender {
  private:
   class Chain;
   void start();
+  bool may_begin() const;
+  size_t ends_at(const wire::Frame& frame, size_t lane) const;
   bool send_share(size_t lane);
   bool send_goodbye(size_t lane);
   wire::Frame share_of(size_t lane) const;
@@ -56,6 +58,7 @@ class Sender {
   std::byte* records_;
   std::vector<size_t> posted_;  // by lane: bytes of its share of the sealed frame that are posted
   std::vector<bool> done_;      // by lane: its share is, and the immediate
+  std::vector<uint32_t> ends_;  // by slot and lane: the request that told the end of the slot's last round
   size_t shares_ = 1;           // lanes that the sealed frame goes over
   bool failed_ = false;
   std::atomic<bool> pending_{false};

@@ -5,6 +5,7 @@
 #include <arpa/inet.h>
 #include <sched.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "core/clock.h"
@@ -12,6 +13,11 @@
 #include "transport/trade.h"
 
 namespace weft::verbs {
+
+namespace {
+// What a link gets to say goodbye even if others have used up the time.
+constexpr int64_t kLeastGoodbyeNs = 2'000'000;
+}  // namespace
 
 Expected<std::unique_ptr<Link>> VerbsLink::create(const Local& local, Session session) {
   std::unique_ptr<VerbsLink> link(new VerbsLink(local));
@@ -122,6 +128,7 @@ void VerbsLink::publish(const Outgoing& rows) {
   if (sender_->enqueue(rows) && sender_->flush()) return;
   hold.unlock();
   drop();
+  doorbell_->ring();
 }
 
 void VerbsLink::arrived(size_t rail, uint32_t immediate) {
@@ -136,8 +143,8 @@ void VerbsLink::arrived(size_t rail, uint32_t immediate) {
       set_state(LinkState::closed);
       break;
     case Arrived::nonsense:
-      set_state(LinkState::broken);
       stop();
+      set_state(LinkState::broken);
       break;
   }
   doorbell_->ring();  // SYNC POINT doorbell: a thread of ours may sleep on what just became visible
@@ -146,14 +153,22 @@ void VerbsLink::arrived(size_t rail, uint32_t immediate) {
 void VerbsLink::retired(size_t rail, uint64_t request) {
   sender_->lanes()[rail].pair->retire(request);
   if (!sender_->pending()) return;  // SYNC POINT room
-  std::lock_guard hold(send_lock_);
-  if (state() == LinkState::up) (void)sender_->flush();
+  std::unique_lock hold(send_lock_);
+  if (state() != LinkState::up || sender_->flush()) return;
+  hold.unlock();
+  stop();
+  set_state(LinkState::lost);
+  doorbell_->ring();
 }
 
-void VerbsLink::failed(const ibv_wc& done) {
-  if (state() != LinkState::up) return;
-  set_state(LinkState::lost, name_of(done.status));
+bool VerbsLink::fail(const char* why) {
+  const char* none = nullptr;
+  return state() == LinkState::up && failure_.compare_exchange_strong(none, why);
+}
+
+void VerbsLink::end_failed() {
   stop();
+  set_state(LinkState::lost, failure_);
   doorbell_->ring();
 }
 
@@ -165,9 +180,11 @@ void VerbsLink::stop() {
   sender_->discard();
 }
 
-void VerbsLink::cut() {
+void VerbsLink::cut(LinkState how) {
+  if (closed_) return;
   const auto nobody_handles = engine_->hold();
   stop();
+  set_state(how, failure_);
 }
 
 bool VerbsLink::notice() {
@@ -176,7 +193,7 @@ bool VerbsLink::notice() {
   if (now == LinkState::up) return false;
   // What the peer sent before its end counts, and a goodbye comes with the data.
   engine_->drain();
-  end(now == LinkState::lost ? now : LinkState::broken);
+  cut(now == LinkState::lost ? now : LinkState::broken);
   return true;
 }
 
@@ -189,6 +206,7 @@ void VerbsLink::close(int64_t deadline) {
       sender_->enqueue_goodbye();
       (void)sender_->flush();
     }
+    deadline = std::max(deadline, now_ns() + kLeastGoodbyeNs);
     const auto gone = [&] {
       std::lock_guard hold(send_lock_);
       return sender_->idle();

@@ -26,7 +26,7 @@ class VerbsLink : public Link {
   void release(size_t inbound, uint64_t generation) override {
     receiver_->mirrors().release(inbound, generation);
   }
-  bool sending() const override { return sender_->pending(); }
+  bool sending() const override { return state() == LinkState::up && sender_->pending(); }
   Engine* engine() override { return engine_; }
   int fd() const override { return state() == LinkState::up ? life_line_.fd() : -1; }
   bool notice() override;
@@ -37,10 +37,11 @@ class VerbsLink : public Link {
   // From the engine, which holds its lock.
   void arrived(size_t rail, uint32_t immediate);
   void retired(size_t rail, uint64_t request);
-  void failed(const ibv_wc& done);
+  bool fail(const char* why);  // false: that is known already
+  void end_failed();
 
  protected:
-  void cut() override;
+  void cut(LinkState how) override;
 
  private:
   explicit VerbsLink(const Local& local)
@@ -60,6 +61,7 @@ class VerbsLink : public Link {
   std::vector<std::vector<Region>> regions_;  // of the records and of each window
   std::string description_;
   std::atomic<uint64_t> arrivals_{0};
+  std::atomic<const char*> failure_{nullptr};
   bool closed_ = false;
 };
 
