@@ -45,6 +45,7 @@ void UcxLink::publish(const Outgoing& rows) {
     set_state(LinkState::lost);
     engine_->ring();
     engine_->attend();
+    engine_->turn();
     return;
   }
   sender_->pump(peer_);
