@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <thread>
 
+#include "support/process.h"
 #include "support/steps.h"
 
 namespace weft::test {
@@ -22,9 +23,12 @@ TEST_P(Collecting, AnyTakesEveryRankThatIsReady) {
   steps.dispatch(1, 1);
   ASSERT_EQ(steps.collect(0), Code::ok);
   EXPECT_EQ(steps.collected(0), std::vector<uint32_t>{1});
-  steps.dispatch(0, 1);
-  steps.dispatch(2, 1);
-  std::this_thread::sleep_for(std::chrono::milliseconds(20));  // both are there, on tcp too
+  const uint64_t g0 = steps.dispatch(0, 1), g2 = steps.dispatch(2, 1);
+  RoundView view;
+  ASSERT_TRUE(until([&] {
+    return steps.ffn(0).subscriber(0).look(g0, view) == Code::ok &&
+           steps.ffn(0).subscriber(2).look(g2, view) == Code::ok;
+  })) << "the service thread brings them";
   ASSERT_EQ(steps.collect(0), Code::ok);
   EXPECT_EQ(sorted(steps.collected(0)), (std::vector<uint32_t>{0, 2}));
 }

@@ -25,6 +25,9 @@ inline uint32_t slowdown() {
   return kSlowdown * given;
 }
 
+// A deadline that is to be missed, but not by those who are merely slow.
+inline double slowly(double ms) { return ms * std::min(10u, slowdown() / kSlowdown); }
+
 inline uint32_t scaled(uint32_t count) { return std::max(1u, count / slowdown()); }
 
 }  // namespace weft::test

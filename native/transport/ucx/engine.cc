@@ -87,7 +87,7 @@ void UcxEngine::drain() {
 
 bool UcxEngine::arm() {
   const auto hold = enter();
-  return ucx().ucp_worker_arm(worker_->handle()) == UCS_OK;
+  return !attention_ && !news_ && ucx().ucp_worker_arm(worker_->handle()) == UCS_OK;
 }
 
 bool UcxEngine::in_arena(const std::byte* data, size_t bytes) const {

@@ -49,7 +49,8 @@ void UcxSender::pump(ucp_ep_h peer) {
     if (!send_next(peer, *place)) break;
     if (sent_ == runs_.size()) outbox_.sent();
   }
-  busy_.store(!outbox_.empty() || under_way_ > 0, std::memory_order_relaxed);
+  const bool left = !outbox_.empty() || under_way_ > 0;
+  busy_.store(left || failure_ != UCS_OK, std::memory_order_relaxed);  // a failure is to be noticed soon
 }
 
 bool UcxSender::send_next(ucp_ep_h peer, Place& place) {
@@ -71,6 +72,11 @@ bool UcxSender::send_next(ucp_ep_h peer, Place& place) {
   param.memory_type = UCS_MEMORY_TYPE_HOST;
   const void* payload = count > 0 ? runs_[sent_].data : nullptr;
   size_t length = bytes;
+  if (count > 1) {
+    // The receiver takes a rendezvous of one run only.
+    param.op_attr_mask |= UCP_OP_ATTR_FIELD_FLAGS;
+    param.flags = UCP_AM_SEND_FLAG_EAGER;
+  }
   if (count > 1 && bytes <= kPackedBytes) {
     // UCX sends a short message within the call, if it is in one piece.
     std::byte* to = place.packed.data();
@@ -82,9 +88,8 @@ bool UcxSender::send_next(ucp_ep_h peer, Place& place) {
   } else if (count > 1) {
     for (size_t i = 0; i < count; ++i)
       place.runs[i] = {const_cast<std::byte*>(runs_[sent_ + i].data), runs_[sent_ + i].bytes};
-    param.op_attr_mask |= UCP_OP_ATTR_FIELD_DATATYPE | UCP_OP_ATTR_FIELD_FLAGS;
+    param.op_attr_mask |= UCP_OP_ATTR_FIELD_DATATYPE;
     param.datatype = UCP_DATATYPE_IOV;
-    param.flags = UCP_AM_SEND_FLAG_EAGER;
     payload = place.runs.data();
     length = count;
   } else if (count == 1 && engine_.arena_memory() != nullptr && engine_.in_arena(runs_[sent_].data, bytes)) {

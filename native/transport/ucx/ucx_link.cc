@@ -45,6 +45,7 @@ void UcxLink::publish(const Outgoing& rows) {
     set_state(LinkState::lost);
     engine_->ring();
     engine_->attend();
+    engine_->turn();
     return;
   }
   sender_->pump(peer_);
@@ -67,6 +68,7 @@ ucs_status_t UcxLink::failure() const {
 
 void UcxLink::attend(bool quiet) {
   const bool was_up = state() == LinkState::up;
+  if (was_up && peer_ == nullptr) return;  // being cut
   if (was_up) {
     if (receiver_->saw_goodbye()) {
       set_state(LinkState::closed);
@@ -76,7 +78,7 @@ void UcxLink::attend(bool quiet) {
     } else if (failure() == UCS_OK) {
       return sender_->pump(peer_);
     } else if (quiet) {
-      set_state(LinkState::lost);
+      set_state(LinkState::lost, why());
     } else {
       return engine_->attend();  // what the peer sent before counts: first all of it
     }
@@ -105,8 +107,9 @@ bool UcxLink::notice() {
     if (now_ns() < give_up_ns_) return false;
     now = LinkState::closed;
   }
-  set_state(now);
+  set_state(now, why());
   hang_up();
+  quiesce();
   return true;
 }
 
@@ -133,12 +136,13 @@ bool UcxLink::quiesce() {
   }
 }
 
-void UcxLink::cut() {
+void UcxLink::cut(LinkState how) {
   std::lock_guard use(use_);
   if (engine_ == nullptr) return;
   const auto hold = engine_->enter();
   hang_up();
   quiesce();
+  set_state(how, why());
   life_line_.cut();
 }
 
@@ -166,7 +170,6 @@ void UcxLink::close(int64_t deadline) {
 }
 
 void UcxLink::leave() {
-  if (failure() != UCS_OK) reason_ = engine_->ucx().ucs_status_string(failure());
   hang_up();
   const bool quiet = quiesce();
   if (hanging_up_ != nullptr) engine_->ucx().ucp_request_free(std::exchange(hanging_up_, nullptr));
@@ -178,11 +181,8 @@ void UcxLink::leave() {
   engine_ = nullptr;
 }
 
-std::string UcxLink::reason() const {
-  std::lock_guard use(use_);
-  if (engine_ == nullptr) return reason_;
-  const auto hold = engine_->enter();
-  return failure() == UCS_OK ? "" : engine_->ucx().ucs_status_string(failure());
+const char* UcxLink::why() const {
+  return failure() == UCS_OK ? nullptr : engine_->ucx().ucs_status_string(failure());
 }
 
 std::string UcxLink::describe() const {

@@ -26,15 +26,13 @@ class UcxLink : public Link {
   void close(int64_t deadline) override;
   // The devices that UCX uses to this peer, such as "rc_verbs/mlx5_0:1".
   std::string describe() const override;
-  // Why the link was lost, in UCX's words; empty when it was not, or by the end of the connection.
-  std::string reason() const;
 
   // From the engine: a message came; the worker has had a turn (`quiet`: in which nothing moved).
   ucs_status_t take(const UcxArrival& arrival);
   void attend(bool quiet);
 
  protected:
-  void cut() override;
+  void cut(LinkState how) override;
 
  private:
   UcxLink(UcxEngine& engine, const Local& local, Session& session, std::shared_ptr<Mapping> memory);
@@ -44,6 +42,8 @@ class UcxLink : public Link {
   ucs_status_t failure() const;
   std::string devices() const;
   void say_goodbye(int64_t deadline);
+  // What UCX says of a failure; null when there is none.
+  const char* why() const;
   void hang_up();  // ends the endpoint by force; requests under way end by and by
   bool quiesce();  // turns until they have; false: in vain
   void leave();
@@ -63,7 +63,7 @@ class UcxLink : public Link {
   ucs_status_t peer_failure_ = UCS_OK;
   bool said_goodbye_ = false;  // the peer, on the life line; its goodbye frame must be on its way
   int64_t give_up_ns_ = 0;
-  std::string description_, reason_;  // when there is nobody to ask any more
+  std::string description_;  // when there is nobody to ask any more
 };
 
 }  // namespace weft

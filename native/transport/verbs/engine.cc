@@ -130,7 +130,7 @@ void VerbsEngine::handle(Adapter& adapter, const ibv_wc& done) {
   if (owner == owners_.end()) return;  // of a link that has ended
   const auto [link, rail] = owner->second;
   if (done.status != IBV_WC_SUCCESS) {
-    if (link->fail(name_of(done.status))) failing_.push_back(link);
+    if (link->note_failure(name_of(done.status))) failing_.push_back(link);
   } else if (done.wr_id == kReceive) {
     link->arrived(rail, ntohl(done.imm_data));
   } else {

@@ -161,7 +161,7 @@ void VerbsLink::retired(size_t rail, uint64_t request) {
   doorbell_->ring();
 }
 
-bool VerbsLink::fail(const char* why) {
+bool VerbsLink::note_failure(const char* why) {
   const char* none = nullptr;
   return state() == LinkState::up && failure_.compare_exchange_strong(none, why);
 }

@@ -37,7 +37,7 @@ class VerbsLink : public Link {
   // From the engine, which holds its lock.
   void arrived(size_t rail, uint32_t immediate);
   void retired(size_t rail, uint64_t request);
-  bool fail(const char* why);  // false: that is known already
+  bool note_failure(const char* why);  // false: that is known already
   void end_failed();
 
  protected:

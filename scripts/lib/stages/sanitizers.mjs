@@ -26,7 +26,12 @@ export async function tsan(tally, { filter = process.env.WEFT_TSAN_FILTER ?? thr
     folder: 'native-tsan',
     sanitize: 'thread',
     filter,
-    env: { TSAN_OPTIONS: 'halt_on_error=0:second_deadlock_stack=1' },
+    env: {
+      TSAN_OPTIONS: 'halt_on_error=0:second_deadlock_stack=1',
+      // The sanitizer does not survive UCX's hooks in libc, nor System V segments where it has memory of its own.
+      UCX_MEM_EVENTS: 'n',
+      UCX_TLS: 'tcp,self',
+    },
     // Kernels with more address randomisation than gcc 12 knows of.
     retries: [{ when: /unexpected memory mapping/, before: ['setarch', '-R'], env: {} }],
   });

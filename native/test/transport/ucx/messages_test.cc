@@ -31,10 +31,15 @@ class UcxMessages : public testing::Test {
   void TearDown() override {
     if (worker == nullptr) return;
     ffn.endpoint->close();
+    hang_up();
+  }
+  void hang_up() {
+    if (peer == nullptr) return;
     ucp_request_param_t param{};
     param.op_attr_mask = UCP_OP_ATTR_FIELD_FLAGS;
     param.flags = UCP_EP_CLOSE_FLAG_FORCE;
-    finish(ucx().ucp_ep_close_nbx(peer, &param));
+    finish(ucx().ucp_ep_close_nbx(std::exchange(peer, nullptr), &param));
+    finish(waiting);
   }
 
   const UcxLibrary& ucx() const { return worker->ucx(); }
@@ -92,17 +97,22 @@ class UcxMessages : public testing::Test {
     seal(frame);
     return frame;
   }
-  void send_message(const UcxMessage& message, size_t header_bytes, std::vector<uint16_t> payload,
-                    uint32_t flags = 0) {
-    ucp_request_param_t param{};
-    param.op_attr_mask = UCP_OP_ATTR_FIELD_FLAGS;
-    param.flags = flags;
-    const ucs_status_ptr_t request = ucx().ucp_am_send_nbx(peer, kUcxMessageId, &message, header_bytes,
-                                                           payload.data(), payload.size() * 2, &param);
+  // Returns when UCX is done with it.
+  void send_message(const UcxMessage& message, size_t header_bytes, const std::vector<uint16_t>& payload,
+                    uint32_t flags = UCP_AM_SEND_FLAG_EAGER) {
+    const ucs_status_ptr_t request = start(message, header_bytes, payload, flags);
     ASSERT_FALSE(UCS_PTR_IS_ERR(request));
     finish(request);
   }
-  void send_round(uint64_t sequence, uint64_t generation, uint32_t flags = 0) {
+  ucs_status_ptr_t start(const UcxMessage& message, size_t header_bytes, const std::vector<uint16_t>& payload,
+                         uint32_t flags) {
+    ucp_request_param_t param{};
+    param.op_attr_mask = UCP_OP_ATTR_FIELD_FLAGS;
+    param.flags = flags;
+    return ucx().ucp_am_send_nbx(peer, kUcxMessageId, &message, header_bytes, payload.data(),
+                                 payload.size() * 2, &param);
+  }
+  void send_round(uint64_t sequence, uint64_t generation, uint32_t flags = UCP_AM_SEND_FLAG_EAGER) {
     send_message({link, sequence, frame(generation)}, sizeof(UcxMessage),
                  std::vector<uint16_t>(8, static_cast<uint16_t>(generation)), flags);
   }
@@ -135,6 +145,7 @@ class UcxMessages : public testing::Test {
   std::unique_ptr<UcxWorker> worker;
   Session session;
   ucp_ep_h peer = nullptr;
+  ucs_status_ptr_t waiting = nullptr;
   uint64_t link = 0;
 };
 
@@ -144,11 +155,11 @@ TEST_F(UcxMessages, InOrderAreTaken) {
 }
 
 TEST_F(UcxMessages, EarlyOnesWaitForTheirTurn) {
-  send_round(3, 4, UCP_AM_SEND_FLAG_EAGER);
-  send_round(2, 3, UCP_AM_SEND_FLAG_EAGER);
-  send_round(1, 2, UCP_AM_SEND_FLAG_EAGER);
+  send_round(3, 4);
+  send_round(2, 3);
+  send_round(1, 2);
   EXPECT_EQ(collected(50), 0);
-  send_round(0, 1, UCP_AM_SEND_FLAG_EAGER);
+  send_round(0, 1);
   for (uint16_t g = 1; g <= 4; ++g) EXPECT_EQ(collected(), g);
 }
 
@@ -232,10 +243,14 @@ TEST_F(UcxMessages, AGoodbyeClosesTheLinkBehindWhatCameBefore) {
 }
 
 TEST_F(UcxMessages, ThatAreHeldBackAreLetGoWithTheLink) {
-  for (uint64_t i = 1; i < 100; ++i) send_round(i, i + 1, i % 2 ? UCP_AM_SEND_FLAG_EAGER : 0);
+  for (uint64_t i = 1; i < 100; ++i) send_round(i, i + 1);
+  const UcxMessage message{link, 100, frame(101)};
+  const std::vector<uint16_t> payload(8);
+  waiting = start(message, sizeof message, payload, UCP_AM_SEND_FLAG_RNDV);
   EXPECT_EQ(collected(50), 0);
   session.socket.reset();
   EXPECT_TRUE(becomes(LinkState::lost));
+  hang_up();  // before what it sends goes away
 }
 
 TEST_F(UcxMessages, TheLinkSaysByWhatTheyCome) {

@@ -86,6 +86,27 @@ TEST_F(VerbsLinks, RoundsThatAreWorthItAreDivided) {
   }
 }
 
+// The first block rides in the record, on one rail, though the round is divided.
+TEST_F(VerbsLinks, ADividedRoundMayBeginSmall) {
+  setenv("WEFT_VERBS_DEVICES", "rxe0,rxe0,rxe0", 1);
+  auto config = config_of(kKinds[0], {1, 1}, 256, 600, 2);
+  config.extra_columns.clear();
+  Steps steps(MeshPlan("verbs", config, with_pollers({}, config)));
+  for (int i = 0; i < 5; ++i) {
+    const uint64_t g = steps.dispatch(0, 600);
+    ASSERT_EQ(steps.collect(0), Code::ok);
+    uint32_t before = 0;
+    for (const uint32_t to : {1u, 2u, 30u, 599u, 600u}) {
+      steps.compute(0, 0, g, before, to, static_cast<float>(i));
+      ASSERT_EQ(steps.ffn(0).reply(0, g, 600, to), Code::ok);
+      before = to;
+    }
+    ASSERT_EQ(steps.combine(0, g), Code::ok);
+    for (const uint32_t row : {0u, 1u, 29u, 100u})
+      EXPECT_EQ(steps.result(row), static_cast<float>(row + 1 + i));
+  }
+}
+
 TEST_F(VerbsLinks, TheWayIsDescribed) {
   setenv("WEFT_VERBS_DEVICES", "rxe1", 1);
   Steps steps("verbs", plain_config({1, 1}));

@@ -205,6 +205,13 @@ TEST(VerbsReceiver, NonsenseIsFound) {
   }
 }
 
+// Each watermark has a record of its own there: one that no round has would be read from beyond the window.
+TEST(VerbsReceiver, AWatermarkThatNoRoundHasIsNonsense) {
+  WindowBench bench({2, 4, 1, false, 16, {8}}, 1);
+  EXPECT_EQ(bench.receiver->arrived(0, encode({Tells::rows, 1, 5})), Arrived::nonsense);
+  EXPECT_EQ(bench.receiver->arrived(0, encode({Tells::rows, 1, wire::kMaxRows})), Arrived::nonsense);
+}
+
 // Whatever a peer writes into its window and tells, the state words only grow and stay within bounds.
 TEST(VerbsReceiver, RandomRecordsAndImmediatesBreakNothing) {
   const test::Seed seed;
