@@ -87,7 +87,9 @@ void UcxEngine::drain() {
 
 bool UcxEngine::arm() {
   const auto hold = enter();
-  return !attention_ && !news_ && ucx().ucp_worker_arm(worker_->handle()) == UCS_OK;
+  if (attention_ || news_ || ucx().ucp_worker_arm(worker_->handle()) != UCS_OK) return false;
+  // Some devices tell of nothing that came between the last turn and the arming.
+  return !turn();
 }
 
 bool UcxEngine::in_arena(const std::byte* data, size_t bytes) const {

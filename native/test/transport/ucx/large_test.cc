@@ -112,7 +112,9 @@ TEST_F(UcxLarge, ThoseFromADeadPeerEnd) {
   Child attention = stopped(0, [](Rank& rank) { publish(rank, 2); });
   Rank rank = join(plan, *board, 1);
   ASSERT_TRUE(until([&] { return board->members[0].stage == 1; }));
-  EXPECT_EQ(collect(rank, 200), Code::deadline) << "it stopped before it had sent everything";
+  // A device may fetch them from a process that is stopped.
+  while (collect(rank, 200) == Code::ok) {
+  }
   attention.signal(SIGKILL);
   const int64_t killed = now_ns();
   const Code code = collect(rank, 10'000);
@@ -125,7 +127,8 @@ TEST_F(UcxLarge, ThoseFromAPeerThatIsGivenUpEnd) {
   Child attention = stopped(0, [](Rank& rank) { publish(rank, 2); });
   Rank rank = join(plan, *board, 1);
   ASSERT_TRUE(until([&] { return board->members[0].stage == 1; }));
-  EXPECT_EQ(collect(rank, 200), Code::deadline);
+  while (collect(rank, 200) == Code::ok) {
+  }
   const int64_t start = now_ns();
   rank.endpoint->drop(0);
   rank.endpoint->close();
