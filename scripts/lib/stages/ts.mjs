@@ -4,6 +4,7 @@ import { buildAddon } from '../addon.mjs';
 import { CommandFailed, run } from '../command.mjs';
 import { inRoot, logs, root } from '../paths.mjs';
 import { failureText } from '../report-failure.mjs';
+import { library } from '../tools.mjs';
 import { buildPackage, buildPrograms } from '../typescript.mjs';
 
 /** The vitest suite. It tests src directly, and what is built from it in processes of its own. */
@@ -15,7 +16,9 @@ export async function ts(tally) {
     await buildAddon();
     await buildPackage();
     await buildPrograms();
-    await run('ts', vitest, vitestArgs(report), { env: PLAIN });
+    const fabrics = library('libucp.so.0') ? 'ucx' : '';
+    if (fabrics === '') tally.skip('ucx: libucx0 not installed');
+    await run('ts', vitest, vitestArgs(report), { env: { WEFT_TEST_FABRICS: fabrics, ...PLAIN } });
   } catch (error) {
     failure = error;
   }
