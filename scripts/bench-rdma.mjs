@@ -17,7 +17,8 @@ await main(async () => {
   const missing = missingPackages(NEEDS);
   if (missing.length > 0) throw new Unavailable(`not installed: ${missing.join(', ')}`);
   await build();
-  const report = JSON.parse(await inVm());
+  // UCX logs to stdout, too.
+  const report = JSON.parse((await inVm()).split('\n').findLast((line) => line.startsWith('{')));
   console.log(values.json ? JSON.stringify(report, undefined, 2) : text(report));
 });
 

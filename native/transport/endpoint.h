@@ -149,7 +149,7 @@ class Endpoint {
   std::array<std::atomic<Operation*>, kMaxOperations> operations_{};
   std::atomic<uint32_t> submitted_{0};
   std::atomic<bool> caller_waits_{false};   // a blocking wait is under way,
-  std::atomic<bool> caller_sleeps_{false};  // has begun to sleep in it and watches the data links itself,
+  std::atomic<bool> caller_sleeps_{false};  // has begun to sleep in it and watches the engines itself,
   std::atomic<bool> caller_waited_{false};  // or was under way since the service thread last looked
   std::atomic<bool> service_sleeps_{false};
   std::atomic<bool> ticking_{false};  // the service thread will look again within a tick

@@ -1,5 +1,5 @@
 // The contract between the row exchange and a transport: how connections come about. What they do is in
-// link.h. docs/architecture.md, "Transports".
+// link.h. docs/transports.md.
 #pragma once
 
 #include <atomic>

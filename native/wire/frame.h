@@ -1,4 +1,4 @@
-// The frame of stream transports: a 64-byte header, then the body. docs/protocol.md "Frames".
+// The frame of transports without shared memory: a 64-byte header, then the body. docs/protocol.md "Frames".
 #pragma once
 
 #include <cstddef>

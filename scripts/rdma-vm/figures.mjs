@@ -82,21 +82,28 @@ const spread = (values) => {
 };
 const note = (text) => process.stderr.write(`weft: ${text}\n`);
 
-async function crewOf(shape, transport, env) {
+/** The ranks inherit the environment. */
+async function withCrew(shape, transport, env, work) {
   Object.assign(process.env, env);
-  return Crew.start(shape, transport, {});
+  const crew = await Crew.start(shape, transport, {});
+  try {
+    return await work(crew);
+  } finally {
+    await crew[Symbol.asyncDispose]();
+  }
 }
 
 async function latency(title, transport, env, theirs) {
   note(`${title}: latency of 8 bytes`);
-  await using crew = await crewOf(pingPongShape(8), transport, env);
-  await crew.run('native', 200);
-  const ours = async () => {
-    const { samples, wrong } = await crew.run('native', 1000);
-    if (wrong > 0) throw new Error(`${wrong} wrong bytes`);
-    return latencyOf(samples, 0.5);
-  };
-  const [weft, tool] = await inTurns([ours, theirs]);
+  const [weft, tool] = await withCrew(pingPongShape(8), transport, env, async (crew) => {
+    await crew.run('native', 200);
+    const ours = async () => {
+      const { samples, wrong } = await crew.run('native', 1000);
+      if (wrong > 0) throw new Error(`${wrong} wrong bytes`);
+      return latencyOf(samples, 0.5);
+    };
+    return inTurns([ours, theirs]);
+  });
   const p50 = { weft: spread(weft.map((one) => one.p50)), tool: spread(tool.map((one) => one.p50)) };
   const p99 = { weft: spread(weft.map((one) => one.p99)), tool: spread(tool.map((one) => one.p99)) };
   return { what: title, bytes: 8, unit: 'us', p50, p99, ratio: round(p50.weft.p50 / p50.tool.p50) };
@@ -104,14 +111,15 @@ async function latency(title, transport, env, theirs) {
 
 async function bandwidth(title, transport, env, theirs) {
   note(`${title}: bandwidth of 1 MiB`);
-  await using crew = await crewOf({ ...pingPongShape(MIB), depth: 8 }, transport, env);
-  await crew.run('one-way', 16);
-  const ours = async () => {
-    const { samples, wrong } = await crew.run('one-way', 60);
-    if (wrong > 0) throw new Error(`${wrong} wrong pages`);
-    return (60 * MIB) / samples.reduce((sum, ns) => sum + ns, 0);
-  };
-  const [weft, tool] = await inTurns([ours, theirs]);
+  const [weft, tool] = await withCrew({ ...pingPongShape(MIB), depth: 8 }, transport, env, async (crew) => {
+    await crew.run('one-way', 16);
+    const ours = async () => {
+      const { samples, wrong } = await crew.run('one-way', 60);
+      if (wrong > 0) throw new Error(`${wrong} wrong pages`);
+      return (60 * MIB) / samples.reduce((sum, ns) => sum + ns, 0);
+    };
+    return inTurns([ours, theirs]);
+  });
   const p50 = { weft: spread(weft), tool: spread(tool) };
   return { what: title, bytes: MIB, unit: 'GB/s', p50, ratio: round(p50.weft.p50 / p50.tool.p50) };
 }
@@ -119,10 +127,11 @@ async function bandwidth(title, transport, env, theirs) {
 async function afd(transport, env) {
   note(`attention-FFN rounds over ${transport}`);
   const shape = { ...AFD_PRESETS['stepmesh-t4'], attention: 1, ffn: 1 };
-  await using crew = await crewOf(shape, transport, env);
-  await crew.run('native', 20);
   const rounds = 100;
-  const { samples, wrong, sent } = await crew.run('native', rounds);
+  const { samples, wrong, sent } = await withCrew(shape, transport, env, async (crew) => {
+    await crew.run('native', 20);
+    return crew.run('native', rounds);
+  });
   const perRound = sent.map(([messages, requests, bytes]) => ({
     messages: messages / rounds,
     requests: requests / rounds,

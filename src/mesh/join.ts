@@ -33,14 +33,14 @@ export interface JoinOptions {
   /** Must be the same on all members. */
   layout: ExchangeLayout;
   /**
-   * Transports this member offers. Two members use the best that both offer. Default: all that this machine has; verbs
-   * takes the RDMA port with the address `host`, or the first active one, or what WEFT_VERBS_DEVICES says
+   * Transports this member offers. Two members use the best that both offer. Default: all that this machine has but ucx.
+   * verbs takes the RDMA port with the address `host`, or the first active one, or what WEFT_VERBS_DEVICES says
    * (device[:port[:gid index]], comma between several).
    */
   transports?: readonly TransportName[];
   /** Fail instead of using a transport that is not in this list. */
   require?: readonly TransportName[];
-  /** Address that tcp and verbs listen on and others connect to. Default '127.0.0.1': this machine only. */
+  /** Address that tcp, verbs and ucx listen on and others connect to. Default '127.0.0.1': this machine only. */
   host?: string;
   /** Milliseconds for joining, and the default of every later wait. Default 10,000. */
   deadlineMs?: number;

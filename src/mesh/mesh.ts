@@ -29,7 +29,7 @@ export interface PeerExplanation {
   considered: TransportVerdict[];
 }
 
-/** What went over the link to a peer since the mesh was joined. All 0 where peers read each other's memory, and over tcp. */
+/** What went over the link to a peer since the mesh was joined. Only verbs counts; over other transports all is 0. */
 export interface PeerTraffic {
   peer: PeerName;
   /** Messages sent: one for a round that is published at once, one for each block of a streamed one. */

@@ -1,5 +1,6 @@
 // What a ucx link sends: active messages, numbered. A frame is one message or several: the first has the
 // frame, and as much of its body as comes in one piece; the others have the rest of the body, in order.
+// docs/protocol.md "UCX".
 #pragma once
 
 #include <cstddef>

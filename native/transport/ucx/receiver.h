@@ -75,7 +75,6 @@ class UcxReceiver {
   void apply();
   void start_held();
   ucs_status_t hold(const UcxArrival& arrival);
-  void let_go(Held& held);
   Held& held(uint64_t sequence) { return held_[sequence % held_.size()]; }
   void nonsense();
   static void done(void* request, ucs_status_t status, size_t bytes, void* open);
