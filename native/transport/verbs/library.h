@@ -17,25 +17,32 @@ namespace weft::verbs {
 
 #if WEFT_HAVE_VERBS
 
-#define WEFT_VERBS_FUNCTIONS(F)                                                                 \
-  F(ibv_get_device_list)                                                                        \
-  F(ibv_free_device_list)                                                                       \
-  F(ibv_get_device_name)                                                                        \
-  F(ibv_open_device)                                                                            \
-  F(ibv_close_device)                                                                           \
-  F(ibv_query_device)                                                                           \
-  F(ibv_query_port)                                                                             \
-  F(ibv_query_gid)                                                                              \
-  F(ibv_alloc_pd)                                                                               \
-  F(ibv_dealloc_pd)                                                                             \
-  F(ibv_reg_mr)                                                                                 \
-  F(ibv_dereg_mr)                                                                               \
-  F(ibv_create_comp_channel)                                                                    \
-  F(ibv_destroy_comp_channel)                                                                   \
-  F(ibv_create_cq) F(ibv_destroy_cq) F(ibv_get_cq_event) F(ibv_ack_cq_events) F(ibv_create_srq) \
-      F(ibv_destroy_srq) F(ibv_create_qp) F(ibv_modify_qp) F(ibv_destroy_qp)
+#define WEFT_VERBS_FUNCTIONS(F) \
+  F(ibv_get_device_list)        \
+  F(ibv_free_device_list)       \
+  F(ibv_get_device_name)        \
+  F(ibv_open_device)            \
+  F(ibv_close_device)           \
+  F(ibv_query_device)           \
+  F(ibv_query_port)             \
+  F(ibv_query_gid)              \
+  F(ibv_alloc_pd)               \
+  F(ibv_dealloc_pd)             \
+  F(ibv_reg_mr)                 \
+  F(ibv_dereg_mr)               \
+  F(ibv_create_comp_channel)    \
+  F(ibv_destroy_comp_channel)   \
+  F(ibv_create_cq)              \
+  F(ibv_destroy_cq)             \
+  F(ibv_get_cq_event)           \
+  F(ibv_ack_cq_events)          \
+  F(ibv_create_srq)             \
+  F(ibv_destroy_srq)            \
+  F(ibv_create_qp)              \
+  F(ibv_modify_qp)              \
+  F(ibv_destroy_qp)
 
-// `table().ibv_open_device(...)` and so on, by their own names.
+// `library.ibv_open_device(...)` and so on, by their own names.
 struct Library {
 #define F(name) decltype(&::name) name = nullptr;
   WEFT_VERBS_FUNCTIONS(F)
