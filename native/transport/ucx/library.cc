@@ -38,7 +38,13 @@ class SignalsKept {
 
 Expected<UcxLibrary> load() {
   SignalsKept signals;
+  // UCX would rewrite munmap, madvise and others of libc while threads run in them, which ends a Node process
+  // now and then in its garbage collector. It reads this as it is loaded; memory that matters we register
+  // ourselves.
+  const bool ours = getenv("UCX_MEM_EVENTS") == nullptr;
+  if (ours) setenv("UCX_MEM_EVENTS", "n", 1);
   void* handle = dlopen("libucp.so.0", RTLD_NOW | RTLD_LOCAL);
+  if (ours) unsetenv("UCX_MEM_EVENTS");
   if (handle == nullptr)
     return fail(Code::unavailable, std::string("no UCX library (package libucx0): ") + dlerror());
   UcxLibrary library{};
