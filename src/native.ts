@@ -197,7 +197,7 @@ export interface NativeInfo {
   isa: string;
   cores: number;
   frameVersion: number;
-  transports: { name: string; unavailable: string; sharesMemory: boolean }[];
+  transports: { name: string; sharesMemory: boolean }[];
 }
 
 /** native/transport/verbs/device.h */

@@ -1,5 +1,7 @@
 #include "bench/rounds.h"
 
+#include "bench/serve.h"
+
 namespace weft::bench {
 
 namespace {
@@ -45,27 +47,18 @@ Code exchange_attention(const Workload& work, AttentionSide& side, uint32_t rank
 }
 
 Code exchange_ffn(const Workload& work, FfnSide& side, uint64_t rounds) {
-  Collect& collect = side.collect();
-  for (uint64_t left = rounds * work.attention; left > 0;) {
-    collect.aim(Gather::any, 1, 0, false, false);
-    collect.rearm(deadline_after_ms(kDeadlineMs));
-    if (const Code code = side.endpoint().wait(collect); code != Code::ok) return code;
-    for (const uint32_t a : collect.ranks()) {
-      const uint64_t g = side.collected(a);
-      const std::byte* payload = side.subscriber(a).column(g, 0);
-      const auto* scales =
-          work.fp8 ? reinterpret_cast<const float*>(side.subscriber(a).column(g, 1)) : nullptr;
-      std::byte* output = side.publisher(a).column(g, 0);
-      for (uint32_t block = 0; block < work.blocks; ++block) {
-        const auto from = static_cast<uint32_t>(uint64_t{work.tokens} * block / work.blocks);
-        const auto to = static_cast<uint32_t>(uint64_t{work.tokens} * (block + 1) / work.blocks);
-        consume(work, payload, scales, from, to, output);
-        if (const Code code = side.reply(a, g, work.tokens, to); code != Code::ok) return code;
-      }
-      --left;
+  return serve(work, side, rounds, kDeadlineMs, [&](uint32_t a, uint64_t g) {
+    const std::byte* payload = side.subscriber(a).column(g, 0);
+    const auto* scales = work.fp8 ? reinterpret_cast<const float*>(side.subscriber(a).column(g, 1)) : nullptr;
+    std::byte* output = side.publisher(a).column(g, 0);
+    for (uint32_t block = 0; block < work.blocks; ++block) {
+      const auto from = static_cast<uint32_t>(uint64_t{work.tokens} * block / work.blocks);
+      const auto to = static_cast<uint32_t>(uint64_t{work.tokens} * (block + 1) / work.blocks);
+      consume(work, payload, scales, from, to, output);
+      if (const Code code = side.reply(a, g, work.tokens, to); code != Code::ok) return code;
     }
-  }
-  return Code::ok;
+    return Code::ok;
+  });
 }
 
 }  // namespace weft::bench

@@ -2,6 +2,8 @@
 
 #include <cstring>
 
+#include "bench/serve.h"
+
 namespace weft::bench {
 
 namespace {
@@ -50,22 +52,13 @@ Code stream_attention(const Workload& work, AttentionSide& side, uint32_t rank, 
 }
 
 Code stream_ffn(const Workload& work, FfnSide& side, uint64_t rounds, uint64_t& wrong) {
-  Collect& collect = side.collect();
-  for (uint64_t left = rounds * work.attention; left > 0;) {
-    collect.aim(Gather::any, 1, 0, false, false);
-    collect.rearm(deadline_after_ms(kDeadlineMs));
-    if (const Code code = side.endpoint().wait(collect); code != Code::ok) return code;
-    for (const uint32_t a : collect.ranks()) {
-      const uint64_t g = side.collected(a);
-      const std::byte* payload = side.subscriber(a).column(g, 0);
-      for_each_stamp(work, a, g, [&](size_t at, uint64_t stamp) {
-        wrong += std::memcmp(payload + at, &stamp, sizeof stamp) != 0;
-      });
-      if (const Code code = side.reply(a, g, 0, 0); code != Code::ok) return code;
-      --left;
-    }
-  }
-  return Code::ok;
+  return serve(work, side, rounds, kDeadlineMs, [&](uint32_t a, uint64_t g) {
+    const std::byte* payload = side.subscriber(a).column(g, 0);
+    for_each_stamp(work, a, g, [&](size_t at, uint64_t stamp) {
+      wrong += std::memcmp(payload + at, &stamp, sizeof stamp) != 0;
+    });
+    return side.reply(a, g, 0, 0);
+  });
 }
 
 }  // namespace weft::bench

@@ -42,7 +42,6 @@ Napi::Value info_of_build(const Napi::CallbackInfo& info) {
   for (const Transport* transport : all_transports()) {
     auto one = Napi::Object::New(env);
     one.Set("name", std::string(transport->name()));
-    one.Set("unavailable", transport->unavailable());
     one.Set("sharesMemory", transport->shares_memory());
     transports.Set(n++, one);
   }

@@ -2,6 +2,7 @@
 
 #include <sched.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "core/clock.h"
@@ -11,6 +12,7 @@ namespace weft {
 namespace {
 // How long close() tries to get rid of bytes that peers have not taken in, in all.
 constexpr int64_t kGoodbyeNs = 200'000'000;
+constexpr int64_t kLeastGoodbyeNs = 2'000'000;  // of a link, when others have used up the time
 }  // namespace
 
 Expected<std::unique_ptr<Endpoint>> Endpoint::create(const EndpointOptions& options) {
@@ -99,7 +101,8 @@ void Endpoint::close() {
   // One deadline for all: peers that take nothing in must not add up.
   const int64_t deadline = now_ns() + kGoodbyeNs;
   for (const auto& link : links_)
-    if (link) link->close(deadline);  // connect() may have ended without some
+    if (link)
+      link->close(std::max(deadline, now_ns() + kLeastGoodbyeNs));  // connect() may have ended without some
   engines_.clear();
   shared_engines_.clear();
   listeners_.clear();

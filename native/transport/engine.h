@@ -1,7 +1,12 @@
 // What moves the bytes of links: a tcp link moves its own, all links of a fabric share one.
 #pragma once
 
+#include <cstdint>
+
 namespace weft {
+
+// How long an engine goes on with what came before an end: a peer that never stops sending holds nobody up.
+inline constexpr int64_t kDrainNs = 100'000'000;
 
 class Engine {
  public:

@@ -1,8 +1,37 @@
 #include "transport/mirrors.h"
 
 #include <algorithm>
+#include <cstring>
 
 namespace weft {
+
+void Body::clear() {
+  pieces_.clear();
+  at_ = 0;
+}
+
+void Body::step(size_t bytes) {
+  while (at_ < pieces_.size()) {
+    Piece& piece = pieces_[at_];
+    const size_t part = std::min(bytes, piece.bytes);
+    piece.data += part;
+    piece.bytes -= part;
+    bytes -= part;
+    if (piece.bytes > 0) return;
+    ++at_;
+  }
+}
+
+size_t Body::put(const std::byte* from, size_t bytes) {
+  size_t done = 0;
+  while (done < bytes && at_ < pieces_.size()) {
+    const size_t part = std::min(bytes - done, pieces_[at_].bytes);
+    std::memcpy(pieces_[at_].data, from + done, part);
+    done += part;
+    step(part);
+  }
+  return done;
+}
 
 size_t place_mirrors(std::vector<Inbound>& inbound) {
   size_t bytes = 4096;  // a stray write before the first one hits nothing
@@ -89,7 +118,14 @@ bool Mirrors::next_frame(size_t inbound, uint32_t slot_number, uint32_t final_ro
   return true;
 }
 
-void Mirrors::body_of(const wire::Frame& frame, size_t inbound, std::vector<Piece>& body) {
+// Row list, metadata, and every column.
+size_t Mirrors::most_pieces() const {
+  size_t columns = 0;
+  for (const Inbound& in : inbound_) columns = std::max(columns, in.layout->shape().column_bytes.size());
+  return columns + 2;
+}
+
+void Mirrors::body_of(const wire::Frame& frame, size_t inbound, Body& body) {
   const Inbound& in = inbound_[inbound];
   const auto& layout = *in.layout;
   std::byte* base = mirror(inbound);
@@ -99,15 +135,16 @@ void Mirrors::body_of(const wire::Frame& frame, size_t inbound, std::vector<Piec
     slot(inbound, slot_number).taken = 0;
     if (frame.flags & wire::kRoutedFrame) {
       wire::RowList& list = layout.list_of(base, slot_number, in.destination);
-      body.push_back({reinterpret_cast<std::byte*>(list.rows), size_t{frame.taken} * sizeof(uint32_t)});
+      body.add(reinterpret_cast<std::byte*>(list.rows), size_t{frame.taken} * sizeof(uint32_t));
     }
-    body.push_back({base + layout.meta(slot_number), frame.meta_bytes});
+    body.add(base + layout.meta(slot_number), frame.meta_bytes);
   }
   const auto& column_bytes = layout.shape().column_bytes;
   for (uint32_t c = 0; c < column_bytes.size(); ++c) {
     std::byte* column = base + layout.column(slot_number, c);
-    body.push_back({column + size_t{frame.first} * column_bytes[c], size_t{frame.count} * column_bytes[c]});
+    body.add(column + size_t{frame.first} * column_bytes[c], size_t{frame.count} * column_bytes[c]);
   }
+  body.step(0);
 }
 
 Code Mirrors::apply(const wire::Frame& frame, size_t inbound) {

@@ -13,10 +13,27 @@
 
 namespace weft {
 
-// A piece of a frame's body: memory of ours that it fills.
-struct Piece {
-  std::byte* data;
-  size_t bytes;
+// Where a frame's body goes: pieces of our memory, filled in the order in which its bytes come.
+class Body {
+ public:
+  struct Piece {
+    std::byte* data;
+    size_t bytes;
+  };
+  explicit Body(size_t most_pieces) { pieces_.reserve(most_pieces); }
+
+  void clear();
+  void add(std::byte* data, size_t bytes) { pieces_.push_back({data, bytes}); }
+  // What is not filled yet; of the first piece, the rest.
+  std::span<const Piece> rest() const { return std::span(pieces_).subspan(at_); }
+  // So many bytes have come into it, and empty pieces are passed over.
+  void step(size_t bytes);
+  // Copies bytes that have come elsewhere; as many as it has place for.
+  size_t put(const std::byte* from, size_t bytes);
+
+ private:
+  std::vector<Piece> pieces_;
+  size_t at_ = 0;
 };
 
 class Mirrors {
@@ -27,8 +44,9 @@ class Mirrors {
   // Which publication a frame is for, if it is in order: whether it may come at all, and now. Then, for
   // frames of rows, apply() with that number once the body is there.
   Code accept(const wire::Frame& frame, size_t& inbound) const;
-  // The pieces that an accepted frame's body consists of, in order.
-  void body_of(const wire::Frame& frame, size_t inbound, std::vector<Piece>& body);
+  // Where an accepted frame's body goes. A body has at most most_pieces().
+  void body_of(const wire::Frame& frame, size_t inbound, Body& body);
+  size_t most_pieces() const;
   // Makes the rows of an accepted frame visible.
   Code apply(const wire::Frame& frame, size_t inbound);
   // The frame that takes the round in a slot on to a watermark, for transports whose later frames have no

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cstdint>
 #include <span>
 #include <vector>
 
@@ -26,7 +27,7 @@ class Outbox {
   // The frame at the head of the queue: made by seal(), of at most that many bytes unless a single row has
   // more, and the same until it is sent().
   bool sealed() const { return sealed_; }
-  void seal(size_t most_bytes);
+  void seal(size_t most_bytes = SIZE_MAX);
   const wire::Frame& frame() const { return at(0).frame; }
   const Outgoing& rows() const { return at(0).rows; }
   void sent();

@@ -25,7 +25,6 @@ const PACKAGES = [
   { name: 'ibverbs-providers', purpose: 'rdma vm', found: () => existsSync('/etc/libibverbs.d/rxe.driver') },
   { name: 'perftest', purpose: 'rdma figures', found: () => which('ib_write_lat') },
   { name: 'ucx-utils', purpose: 'rdma figures', found: () => which('ucx_perftest') },
-  { name: 'libucx0', purpose: 'rdma figures', found: () => library('libucp.so.0') },
   { name: 'clang-format-19', purpose: 'lint', found: clangFormat },
 ];
 

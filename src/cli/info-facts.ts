@@ -42,13 +42,14 @@ export interface TransportFacts {
 
 export async function collectInfo(): Promise<Info> {
   const addon = await tryAddon();
-  const info = 'info' in addon ? addon.info : undefined;
+  const native = 'native' in addon ? addon.native : undefined;
+  const info = native?.info();
   return {
     version: packageVersion(),
     addon:
-      'info' in addon
-        ? { path: addon.path, compiler: addon.info.compiler, simd: addon.info.simd, isa: addon.info.isa }
-        : addon,
+      'error' in addon
+        ? addon
+        : { path: addon.path, compiler: info!.compiler, simd: info!.simd, isa: info!.isa },
     node: { version: process.version, napi: Number(process.versions.napi) },
     machine: {
       cpu: cpus()[0]?.model.trim() ?? 'unknown',
@@ -59,14 +60,17 @@ export async function collectInfo(): Promise<Info> {
       availableBytes: machine.memory('MemAvailable') ?? 0,
       kernel: `${type()} ${release()}`,
     },
-    transports: (info?.transports ?? []).map(({ name, unavailable, sharesMemory }) => ({
-      name,
-      usable: unavailable === '',
-      sharesMemory,
-      rows: sharesMemory ? 'read in place, no copies' : 'written into memory of the peer, one copy',
-      ...(unavailable === '' ? {} : { unavailable }),
-    })),
-    rdma: rdmaFacts('rdma' in addon ? addon.rdma : 'the addon does not load'),
+    transports: (info?.transports ?? []).map(({ name, sharesMemory }) => {
+      const unavailable = native!.unavailable(name);
+      return {
+        name,
+        usable: unavailable === '',
+        sharesMemory,
+        rows: sharesMemory ? 'read in place, no copies' : 'written into memory of the peer, one copy',
+        ...(unavailable === '' ? {} : { unavailable }),
+      };
+    }),
+    rdma: rdmaFacts(native?.rdmaDevices() ?? 'the addon does not load'),
     protocols: { frame: info?.frameVersion, control: PROTOCOL_VERSION },
   };
 }

@@ -16,7 +16,7 @@ import {
   type Roster,
   seatOf,
 } from './roster.js';
-import type { TransportName } from './transport-names.js';
+import { isNetwork, type TransportName } from './transport-names.js';
 import { type TransportVerdict, transportVerdicts } from './transports.js';
 
 /** How one peer is reached, and why not in a better way. */
@@ -87,8 +87,8 @@ export class Mesh implements AsyncDisposable {
     // try for a quarter of an hour.
     session.onDeparted((departed) => {
       const index = this.#peerIndex(departed);
-      const overNetwork = ['tcp', 'verbs', 'ucx'].includes(parts.peers[index]?.transport ?? '');
-      if (departed.reason === 'lost' && overNetwork && !this.closed) endpoint.drop(index);
+      if (departed.reason === 'lost' && isNetwork(parts.peers[index]?.transport) && !this.closed)
+        endpoint.drop(index);
     });
     const context: ExchangeContext = {
       endpoint,

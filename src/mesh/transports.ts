@@ -2,7 +2,13 @@
 import { invalidArgument, WeftError } from '../errors.js';
 import { native } from '../native.js';
 import type { EndpointDescriptor } from './roster.js';
-import { FABRICS, TRANSPORTS, type TransportName } from './transport-names.js';
+import {
+  FABRICS,
+  isNetwork,
+  type NetworkTransport,
+  TRANSPORTS,
+  type TransportName,
+} from './transport-names.js';
 
 const found = new Map<TransportName, string>();
 
@@ -46,9 +52,9 @@ function reason(
   theirs: EndpointDescriptor,
 ): string | undefined {
   if (ours.transports[name] === undefined)
-    return `not offered by this member (${(name === 'verbs' && missing(name)) || 'see transports of joinMesh'})`;
+    return `not offered by this member (${found.get(name) || 'see transports of joinMesh'})`;
   if (theirs.transports[name] === undefined) return 'not offered by the peer';
-  if (name === 'tcp' || name === 'verbs' || name === 'ucx') return addressReason(name, ours, theirs);
+  if (isNetwork(name)) return addressReason(name, ours, theirs);
   if (ours.host !== theirs.host) return 'the peer is on another host';
   if (name === 'loopback') return sameProcess(ours, theirs) ? undefined : 'the peer is another process';
   if (ours.uid !== theirs.uid)
@@ -59,7 +65,7 @@ function reason(
 
 /** A loopback address means another machine, or another network namespace, to everybody else. */
 function addressReason(
-  name: 'tcp' | 'verbs' | 'ucx',
+  name: NetworkTransport,
   ours: EndpointDescriptor,
   theirs: EndpointDescriptor,
 ): string | undefined {

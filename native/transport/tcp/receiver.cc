@@ -18,16 +18,12 @@ constexpr size_t kMaxPieces = 16;
 }  // namespace
 
 TcpReceiver::TcpReceiver(uint32_t epoch, std::vector<Inbound> inbound, std::shared_ptr<Mapping> memory)
-    : mirrors_(epoch, std::move(inbound), std::move(memory)), staging_(kStagingBytes) {
-  size_t columns = 0;
-  for (size_t i = 0; i < mirrors_.count(); ++i)
-    columns = std::max(columns, mirrors_.inbound(i).layout->shape().column_bytes.size());
-  body_.reserve(columns + 2);
-}
+    : mirrors_(epoch, std::move(inbound), std::move(memory)),
+      body_(mirrors_.most_pieces()),
+      staging_(kStagingBytes) {}
 
 Code TcpReceiver::accept() {
   body_.clear();
-  body_at_ = 0;
   const Code gate = mirrors_.accept(frame_, inbound_of_frame_);
   if (gate == Code::ok && frame_.kind == wire::FrameKind::rows)
     mirrors_.body_of(frame_, inbound_of_frame_, body_);
@@ -43,18 +39,6 @@ Code TcpReceiver::apply() {
   return mirrors_.apply(frame_, inbound_of_frame_);
 }
 
-void TcpReceiver::advance(size_t n) {
-  while (body_at_ < body_.size()) {
-    Piece& piece = body_[body_at_];
-    const size_t step = std::min(n, piece.bytes);
-    piece.data += step;
-    piece.bytes -= step;
-    n -= step;
-    if (piece.bytes > 0) return;
-    ++body_at_;
-  }
-}
-
 bool TcpReceiver::take_staged() {
   for (;;) {
     if (!in_body_) {
@@ -63,15 +47,9 @@ bool TcpReceiver::take_staged() {
       staged_from_ += sizeof frame_;
       if (accept() != Code::ok) return false;
       in_body_ = true;
-      advance(0);
     }
-    while (body_at_ < body_.size() && staged_from_ < staged_to_) {
-      const size_t step = std::min(body_[body_at_].bytes, staged_to_ - staged_from_);
-      std::memcpy(body_[body_at_].data, staging_.data() + staged_from_, step);
-      staged_from_ += step;
-      advance(step);
-    }
-    if (body_at_ < body_.size()) break;
+    staged_from_ += body_.put(staging_.data() + staged_from_, staged_to_ - staged_from_);
+    if (!body_.rest().empty()) break;
     if (apply() != Code::ok) return false;
     in_body_ = false;
   }
@@ -87,12 +65,12 @@ Received TcpReceiver::receive(int socket) {
   size_t count = 0;
   size_t body_bytes = 0;
   if (in_body_) {
-    for (size_t i = body_at_; i < body_.size() && count < kMaxPieces - 1; ++i) {
-      pieces[count++] = {body_[i].data, body_[i].bytes};
-      body_bytes += body_[i].bytes;
+    for (const Body::Piece& piece : body_.rest().first(std::min(body_.rest().size(), kMaxPieces - 1))) {
+      pieces[count++] = {piece.data, piece.bytes};
+      body_bytes += piece.bytes;
     }
   }
-  const bool whole_body = !in_body_ || body_at_ + count == body_.size();
+  const bool whole_body = !in_body_ || count == body_.rest().size();
   if (whole_body) pieces[count++] = {staging_.data() + staged_to_, staging_.size() - staged_to_};
   msghdr message{};
   message.msg_iov = pieces.data();
@@ -102,10 +80,10 @@ Received TcpReceiver::receive(int socket) {
   if (n < 0) return errno == EAGAIN || errno == EINTR ? Received::nothing : Received::end;
 
   const size_t into_body = std::min(static_cast<size_t>(n), body_bytes);
-  if (into_body > 0) advance(into_body);
+  if (into_body > 0) body_.step(into_body);
   staged_to_ += static_cast<size_t>(n) - into_body;
   saw_round_ = false;
-  if (in_body_ && body_at_ == body_.size()) {
+  if (in_body_ && body_.rest().empty()) {
     if (apply() != Code::ok) return Received::nonsense;
     in_body_ = false;
   }

@@ -23,17 +23,15 @@ class TcpReceiver {
   const std::shared_ptr<Mapping>& memory() const { return mirrors_.memory(); }
 
  private:
-  Code accept();           // a whole header lies in frame_: the gate, and where its body goes
-  Code apply();            // the body is complete: makes it visible
-  bool take_staged();      // moves staged bytes to where they belong; false: nonsense
-  void advance(size_t n);  // n bytes of the body have come
+  Code accept();       // a whole header lies in frame_: the gate, and where its body goes
+  Code apply();        // the body is complete: makes it visible
+  bool take_staged();  // moves staged bytes to where they belong; false: nonsense
 
   Mirrors mirrors_;
   wire::Frame frame_;
   bool in_body_ = false;
   size_t inbound_of_frame_ = 0;
-  std::vector<Piece> body_;
-  size_t body_at_ = 0;  // first piece that isn't complete
+  Body body_;
   std::vector<std::byte> staging_;
   size_t staged_from_ = 0, staged_to_ = 0;
   bool saw_round_ = false, saw_goodbye_ = false;

@@ -15,8 +15,6 @@
 namespace weft {
 
 namespace {
-// A peer that never stops sending holds nobody up.
-constexpr int64_t kDrainNs = 100'000'000;
 // The lower bits of a link's number are its seat, the upper ones can't be guessed: a peer knows its own only.
 constexpr uint64_t kSeats = 1 << 16;
 }  // namespace

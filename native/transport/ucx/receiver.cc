@@ -16,12 +16,11 @@ constexpr size_t kHeldAtFirst = 64;
 
 UcxReceiver::UcxReceiver(UcxEngine& engine, uint32_t epoch, std::vector<Inbound> inbound,
                          std::shared_ptr<Mapping> memory)
-    : engine_(engine), mirrors_(epoch, std::move(inbound), std::move(memory)), held_(kHeldAtFirst) {
+    : engine_(engine),
+      mirrors_(epoch, std::move(inbound), std::move(memory)),
+      held_(kHeldAtFirst),
+      body_(mirrors_.most_pieces()) {
   for (Open& open : open_) open.receiver = this;
-  size_t columns = 0;
-  for (size_t i = 0; i < mirrors_.count(); ++i)
-    columns = std::max(columns, mirrors_.inbound(i).layout->shape().column_bytes.size());
-  body_.reserve(columns + 2);
   memory_ = engine_.worker().register_memory({mirrors_.memory()->data(), mirrors_.memory()->size()});
 }
 
@@ -86,22 +85,7 @@ bool UcxReceiver::begin(const wire::Frame& frame) {
   open.to_come = frame.body_bytes;
   open.under_way = 0;
   mirrors_.body_of(frame, inbound, body_);
-  body_at_ = 0;
-  step(0);
   return true;
-}
-
-// So many bytes of the body have been brought.
-void UcxReceiver::step(size_t bytes) {
-  while (body_at_ < body_.size()) {
-    Piece& piece = body_[body_at_];
-    const size_t part = std::min(bytes, piece.bytes);
-    piece.data += part;
-    piece.bytes -= part;
-    bytes -= part;
-    if (piece.bytes > 0) return;
-    ++body_at_;
-  }
 }
 
 // Puts a payload where the body goes on; true when UCX does so, and goes on with it.
@@ -114,18 +98,10 @@ bool UcxReceiver::put(const UcxArrival& arrival) {
   }
   open.to_come -= arrival.bytes;
   if (!arrival.rendezvous()) {
-    const auto* from = static_cast<const std::byte*>(arrival.data);
-    for (size_t left = arrival.bytes; left > 0;) {
-      const Piece& piece = body_[body_at_];
-      const size_t part = std::min(left, piece.bytes);
-      std::memcpy(piece.data, from, part);
-      from += part;
-      left -= part;
-      step(part);
-    }
+    body_.put(static_cast<const std::byte*>(arrival.data), arrival.bytes);
     return false;
   }
-  if (arrival.bytes == 0 || arrival.bytes > body_[body_at_].bytes) {
+  if (arrival.bytes == 0 || arrival.bytes > body_.rest().front().bytes) {
     nonsense();  // a rendezvous brings bytes of one column
     return false;
   }
@@ -140,8 +116,8 @@ bool UcxReceiver::put(const UcxArrival& arrival) {
     param.memh = memory_;
   }
   const ucs_status_ptr_t request = engine_.ucx().ucp_am_recv_data_nbx(
-      engine_.worker().handle(), arrival.data, body_[body_at_].data, arrival.bytes, &param);
-  step(arrival.bytes);
+      engine_.worker().handle(), arrival.data, body_.rest().front().data, arrival.bytes, &param);
+  body_.step(arrival.bytes);
   if (UCS_PTR_IS_ERR(request)) {
     failure_ = UCS_PTR_STATUS(request);
     stopped_ = true;

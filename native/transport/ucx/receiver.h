@@ -71,7 +71,6 @@ class UcxReceiver {
   bool start(const UcxArrival& arrival);
   bool begin(const wire::Frame& frame);
   bool put(const UcxArrival& arrival);
-  void step(size_t bytes);
   void apply();
   void start_held();
   ucs_status_t hold(const UcxArrival& arrival);
@@ -86,8 +85,7 @@ class UcxReceiver {
   std::vector<Held> held_;
   std::array<Open, kMostOpen> open_;
   size_t first_open_ = 0, open_count_ = 0;
-  std::vector<Piece> body_;  // of the last open frame, and the first piece that is not assigned
-  size_t body_at_ = 0;
+  Body body_;  // of the last open frame: what no message has brought yet
   size_t under_way_ = 0;
   bool saw_goodbye_ = false, saw_nonsense_ = false, stopped_ = false;
   ucs_status_t failure_ = UCS_OK;

@@ -14,8 +14,6 @@ namespace {
 // What is under way to or from a peer ends at once when its endpoint is closed by force, as far as UCX is
 // sound. This is for when it is not.
 constexpr int64_t kQuiesceNs = 1'000'000'000;
-// What a link gets at least to say goodbye.
-constexpr int64_t kLeastGoodbyeNs = 2'000'000;
 // A goodbye on the life line may overtake the frame.
 constexpr int64_t kGoodbyeFrameNs = 200'000'000;
 }  // namespace
@@ -161,8 +159,7 @@ void UcxLink::close(int64_t deadline) {
   std::lock_guard use(use_);
   if (engine_ == nullptr) return;
   const auto hold = engine_->enter();
-  // Other links may have used up the time.
-  if (state() == LinkState::up) say_goodbye(std::max(deadline, now_ns() + kLeastGoodbyeNs));
+  if (state() == LinkState::up) say_goodbye(deadline);
   set_state(LinkState::closed);
   leave();
   life_line_.say_goodbye();

@@ -15,11 +15,6 @@
 
 namespace weft::verbs {
 
-namespace {
-// A peer that never stops sending holds nobody up.
-constexpr int64_t kDrainNs = 100'000'000;
-}  // namespace
-
 Expected<std::unique_ptr<VerbsEngine>> VerbsEngine::open(const Local& local, std::vector<Rail> rails,
                                                          size_t links) {
   const auto verbs = verbs::library();
@@ -103,7 +98,7 @@ bool VerbsEngine::poll() {
   // What came before a link failed counts, over all of its rails.
   const int64_t until = now_ns() + kDrainNs;
   while (sweep() && now_ns() < until) continue;
-  for (VerbsLink* link : std::exchange(failing_, {})) link->end_failed();
+  for (VerbsLink* link : std::exchange(failing_, {})) link->end(LinkState::lost);
   return true;
 }
 

@@ -16,14 +16,9 @@ size_t place_windows(std::vector<Inbound>& inbound) {
 
 Receiver::Receiver(uint32_t epoch, std::vector<Inbound> inbound, std::shared_ptr<Mapping> memory,
                    size_t rails)
-    : mirrors_(epoch, std::move(inbound), std::move(memory)), rails_(rails) {
-  size_t columns = 0;
-  for (size_t i = 0; i < mirrors_.count(); ++i) {
-    const auto& shape = mirrors_.inbound(i).layout->shape();
-    rounds_.emplace_back(shape.depth);
-    columns = std::max(columns, shape.column_bytes.size());
-  }
-  body_.reserve(columns + 2);
+    : mirrors_(epoch, std::move(inbound), std::move(memory)), rails_(rails), body_(mirrors_.most_pieces()) {
+  for (size_t i = 0; i < mirrors_.count(); ++i)
+    rounds_.emplace_back(mirrors_.inbound(i).layout->shape().depth);
 }
 
 std::span<std::byte> Receiver::window(size_t i) const {
@@ -95,14 +90,8 @@ Code Receiver::apply_record(const wire::Frame& frame, size_t inbound, uint32_t s
   const std::byte* from = record(inbound, slot, frame.final_rows) + sizeof frame;
   const size_t ridden = records.body_bytes(frame);
   mirrors_.body_of(frame, inbound, body_);
-  size_t left_out = frame.body_bytes - ridden;
-  for (const Piece& piece : body_) {
-    if (ridden == 0) break;
-    const size_t skipped = std::min(left_out, piece.bytes);
-    left_out -= skipped;
-    std::memcpy(piece.data + skipped, from, piece.bytes - skipped);
-    from += piece.bytes - skipped;
-  }
+  body_.step(frame.body_bytes - ridden);  // came by itself
+  body_.put(from, ridden);
   return mirrors_.apply(frame, inbound);
 }
 

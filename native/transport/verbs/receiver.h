@@ -43,7 +43,7 @@ class Receiver {
   Mirrors mirrors_;
   size_t rails_;
   std::vector<std::vector<Round>> rounds_;  // [inbound][slot]
-  std::vector<Piece> body_;
+  Body body_;
   uint32_t goodbyes_ = 0;  // a bit for each rail
 };
 

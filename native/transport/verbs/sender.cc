@@ -101,28 +101,34 @@ Sender::Sender(uint32_t epoch, std::span<const Inbound> inbound, std::vector<Lan
       done_(lanes_.size()),
       ends_(kMaxSlots * lanes_.size()) {}
 
-const WindowCard* Sender::window(const Records& records) const {
+const WindowCard* Sender::find_window() const {
   const wire::Frame& frame = outbox_.frame();
   const auto& layout = *outbox_.rows().layout;
+  const size_t records = Records(layout).bytes();
   for (size_t i = 0; i < peer_.windows; ++i) {
     const WindowCard& window = peer_.window[i];
     if (window.publication != frame.publication || window.destination != frame.destination) continue;
     const size_t bodies = layout.bytes() - layout.bodies();
-    return window.records == records.bytes() && window.bytes == bodies + window.records ? &window : nullptr;
+    return window.records == records && window.bytes == bodies + window.records ? &window : nullptr;
   }
   return nullptr;
 }
 
 void Sender::start() {
-  outbox_.seal(SIZE_MAX);
+  outbox_.seal();
   const wire::Frame& frame = outbox_.frame();
   shares_ = lanes_.size();
-  // The same for all frames of a round, so that the receiver can count.
-  if (frame.kind == wire::FrameKind::rows &&
-      size_t{frame.taken} * outbox_.rows().layout->row_bytes() < kShardBytes)
-    shares_ = 1;
   std::fill(posted_.begin(), posted_.end(), 0);
   std::fill(done_.begin(), done_.end(), false);
+  if (frame.kind != wire::FrameKind::rows) return;
+  const auto& layout = *outbox_.rows().layout;
+  // The same for all frames of a round, so that the receiver can count.
+  if (size_t{frame.taken} * layout.row_bytes() < kShardBytes) shares_ = 1;
+  window_ = find_window();
+  failed_ = failed_ || window_ == nullptr;
+  if (failed_) return;
+  const auto number = static_cast<uint32_t>(window_ - peer_.window);
+  slot_ = number * layout.shape().depth + layout.slot_of(frame.generation);
 }
 
 // Rows are divided evenly; what opens the round goes over the first lane.
@@ -137,9 +143,9 @@ wire::Frame Sender::share_of(size_t lane) const {
 }
 
 // The frame and what comes with it, put together in memory of ours.
-std::span<const std::byte> Sender::put_together(size_t window, const Records& records, size_t at) {
+std::span<const std::byte> Sender::put_together(const Records& records, size_t at) {
   const wire::Frame& frame = outbox_.frame();
-  for (size_t i = 0; i < window; ++i) at += peer_.window[i].records;
+  for (const WindowCard* before = peer_.window; before < window_; ++before) at += before->records;
   std::byte* to = records_ + at;
   std::memcpy(to, &frame, sizeof frame);
   const size_t ridden = records.body_bytes(frame);
@@ -158,21 +164,12 @@ std::span<const std::byte> Sender::put_together(size_t window, const Records& re
 // Lanes keep no order among each other: the receiver counts what each has told of a slot's round, and starts
 // anew with the next. So before that is begun, all lanes' immediates of the round before are where they
 // should be.
-bool Sender::may_begin() const {
+bool Sender::may_begin() {
   const wire::Frame& frame = outbox_.frame();
   if (lanes_.size() == 1 || (frame.flags & wire::kBegin) == 0) return true;
   for (size_t lane = 0; lane < lanes_.size(); ++lane)
-    if (!lanes_[lane].pair->retired(ends_[ends_at(frame, lane)])) return false;
+    if (!lanes_[lane].pair->retired(end_of(lane))) return false;
   return true;
-}
-
-size_t Sender::ends_at(const wire::Frame& frame, size_t lane) const {
-  const auto& layout = *outbox_.rows().layout;
-  size_t window = 0;
-  while (window + 1 < peer_.windows && (peer_.window[window].publication != frame.publication ||
-                                        peer_.window[window].destination != frame.destination))
-    ++window;
-  return ((window * layout.shape().depth) + layout.slot_of(frame.generation)) * lanes_.size() + lane;
 }
 
 // Posts what there is room for of a lane's share; true: all of it.
@@ -182,13 +179,6 @@ bool Sender::send_share(size_t number) {
   const Outgoing& rows = outbox_.rows();
   const auto& layout = *rows.layout;
   const Records records(layout);
-  const WindowCard* window = this->window(records);
-  if (window == nullptr) {
-    failed_ = true;
-    return false;
-  }
-  const auto window_number = static_cast<uint32_t>(window - peer_.window);
-  const uint32_t slot = layout.slot_of(frame.generation);
   const wire::Frame share = share_of(number);
   const bool has_record = number == 0 && records.has_one(frame);
   // What goes to its place itself; what rides in the record need not, whatever rail it would have gone over.
@@ -197,7 +187,7 @@ bool Sender::send_share(size_t number) {
 
   while (!failed_) {
     if (lane.pair->room() == 0) return false;
-    Chain chain(*lane.pair, *window, window->keys[number]);
+    Chain chain(*lane.pair, *window_, window_->keys[number]);
     size_t skip = posted_[number], left = direct - skip;
     for_each_piece(share, rows, [&](const std::byte* data, size_t bytes, size_t at) {
       const size_t skipped = std::min(skip, bytes);
@@ -213,21 +203,20 @@ bool Sender::send_share(size_t number) {
     posted_[number] = direct - left;
     bool complete = left == 0;
     if (complete && has_record && (complete = chain.has_room())) {
-      const size_t at = records.at(slot, frame.final_rows);
-      const auto record = put_together(window_number, records, at);
-      chain.open(window->bytes - window->records + at);
-      chain.add(record.data(), record.size(), window->bytes - window->records + at, lane.records_key);
+      const size_t at = records.at(layout.slot_of(frame.generation), frame.final_rows);
+      const auto record = put_together(records, at);
+      chain.open(window_->bytes - window_->records + at);
+      chain.add(record.data(), record.size(), window_->bytes - window_->records + at, lane.records_key);
     } else if (complete && chain.empty()) {
       chain.open(0);
     }
     if (complete)
-      chain.tell(encode({shares_ > 1 ? Tells::share_of_rows : Tells::rows,
-                         window_number * layout.shape().depth + slot, frame.final_rows}));
+      chain.tell(encode({shares_ > 1 ? Tells::share_of_rows : Tells::rows, slot_, frame.final_rows}));
     const auto requests = chain.finish();
     if (requests.empty()) return false;
     const bool last = complete && lanes_.size() > 1 && frame.final_rows == frame.rows;
     failed_ = !lane.pair->post(requests, last);
-    if (last) ends_[ends_at(frame, number)] = lane.pair->posted();
+    if (last) end_of(number) = lane.pair->posted();
     verbs::add(requests_, requests.size());
     verbs::add(bytes_, chain.bytes());
     if (!complete) continue;
@@ -251,7 +240,7 @@ bool Sender::flush() {
   for (;;) {
     while (!outbox_.empty() && !failed_) {
       if (!outbox_.sealed()) start();
-      if (!may_begin()) break;
+      if (failed_ || !may_begin()) break;
       bool all = true;
       const bool goodbye = outbox_.frame().kind == wire::FrameKind::goodbye;
       for (size_t lane = 0; lane < shares_; ++lane) {

@@ -43,14 +43,14 @@ class Sender {
  private:
   class Chain;
   void start();
-  bool may_begin() const;
-  size_t ends_at(const wire::Frame& frame, size_t lane) const;
+  bool may_begin();
+  uint32_t& end_of(size_t lane) { return ends_[slot_ * lanes_.size() + lane]; }
   bool send_share(size_t lane);
   bool send_goodbye(size_t lane);
   wire::Frame share_of(size_t lane) const;
-  std::span<const std::byte> put_together(size_t window, const Records& records, size_t at);
+  std::span<const std::byte> put_together(const Records& records, size_t at);
   // The peer's window for the sealed frame; null when it is not what was agreed.
-  const WindowCard* window(const Records& records) const;
+  const WindowCard* find_window() const;
 
   Outbox outbox_;
   std::vector<Lane> lanes_;
@@ -59,7 +59,11 @@ class Sender {
   std::vector<size_t> posted_;  // by lane: bytes of its share of the sealed frame that are posted
   std::vector<bool> done_;      // by lane: its share is, and the immediate
   std::vector<uint32_t> ends_;  // by slot and lane: the request that told the end of the slot's last round
-  size_t shares_ = 1;           // lanes that the sealed frame goes over
+  // Of the sealed frame: the lanes that it goes over; if it brings rows, the peer's window for them and the
+  // number of their slot among the slots of all its windows.
+  size_t shares_ = 1;
+  const WindowCard* window_ = nullptr;
+  uint32_t slot_ = 0;
   bool failed_ = false;
   std::atomic<bool> pending_{false};
   std::atomic<uint64_t> immediates_{0}, requests_{0}, bytes_{0};

@@ -14,11 +14,6 @@
 
 namespace weft::verbs {
 
-namespace {
-// What a link gets to say goodbye even if others have used up the time.
-constexpr int64_t kLeastGoodbyeNs = 2'000'000;
-}  // namespace
-
 Expected<std::unique_ptr<Link>> VerbsLink::create(const Local& local, Session session) {
   std::unique_ptr<VerbsLink> link(new VerbsLink(local));
   if (auto done = link->set_up(local, std::move(session)); !done) return std::unexpected(done.error());
@@ -143,9 +138,7 @@ void VerbsLink::arrived(size_t rail, uint32_t immediate) {
       set_state(LinkState::closed);
       break;
     case Arrived::nonsense:
-      stop();
-      set_state(LinkState::broken);
-      break;
+      return end(LinkState::broken);
   }
   doorbell_->ring();  // SYNC POINT doorbell: a thread of ours may sleep on what just became visible
 }
@@ -156,9 +149,7 @@ void VerbsLink::retired(size_t rail, uint64_t request) {
   std::unique_lock hold(send_lock_);
   if (state() != LinkState::up || sender_->flush()) return;
   hold.unlock();
-  stop();
-  set_state(LinkState::lost);
-  doorbell_->ring();
+  end(LinkState::lost);
 }
 
 bool VerbsLink::note_failure(const char* why) {
@@ -166,9 +157,9 @@ bool VerbsLink::note_failure(const char* why) {
   return state() == LinkState::up && failure_.compare_exchange_strong(none, why);
 }
 
-void VerbsLink::end_failed() {
+void VerbsLink::end(LinkState how) {
   stop();
-  set_state(LinkState::lost, failure_);
+  set_state(how, failure_);
   doorbell_->ring();
 }
 
@@ -206,7 +197,6 @@ void VerbsLink::close(int64_t deadline) {
       sender_->enqueue_goodbye();
       (void)sender_->flush();
     }
-    deadline = std::max(deadline, now_ns() + kLeastGoodbyeNs);
     const auto gone = [&] {
       std::lock_guard hold(send_lock_);
       return sender_->idle();

@@ -38,7 +38,7 @@ class VerbsLink : public Link {
   void arrived(size_t rail, uint32_t immediate);
   void retired(size_t rail, uint64_t request);
   bool note_failure(const char* why);  // false: that is known already
-  void end_failed();
+  void end(LinkState how);
 
  protected:
   void cut(LinkState how) override;

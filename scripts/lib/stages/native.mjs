@@ -2,11 +2,12 @@ import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { dropForeignBuild, GENERATOR } from '../cmake.mjs';
 import { CommandFailed, run } from '../command.mjs';
+import { fabricsHere } from '../fabrics.mjs';
 import { missingPackages } from '../packages.mjs';
 import { inRoot, logs } from '../paths.mjs';
 import { step } from '../progress.mjs';
 import { failureText } from '../report-failure.mjs';
-import { cores, library, which } from '../tools.mjs';
+import { cores, which } from '../tools.mjs';
 
 /**
  * The GoogleTest suite in one build: `folder` under out/, `sanitize` a -fsanitize list or nothing, `filter` as
@@ -16,8 +17,7 @@ export async function nativeSuite(tally, { folder, sanitize = '', filter, env = 
   const program = await builtSuite(tally, folder, sanitize);
   if (program === undefined) return;
   const report = join(logs, `${folder}.json`);
-  const fabrics = { WEFT_TEST_FABRICS: library('libucp.so.0') ? 'ucx' : '' };
-  if (fabrics.WEFT_TEST_FABRICS === '') tally.skip('ucx: libucx0 not installed');
+  const fabrics = fabricsHere(tally);
   const command = [program, ...gtestArgs(report, filter)];
   const failure = await runWithRetries(folder, command, report, { ...fabrics, ...env }, retries);
   countTests(tally, report, failure);

@@ -2,11 +2,11 @@ import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { buildAddon } from '../addon.mjs';
 import { CommandFailed, run } from '../command.mjs';
+import { hasUcx } from '../fabrics.mjs';
 import { missingPackages } from '../packages.mjs';
 import { inRoot, logs } from '../paths.mjs';
 import { step } from '../progress.mjs';
 import { Unavailable } from '../report-failure.mjs';
-import { library } from '../tools.mjs';
 import { buildPackage, buildPrograms } from '../typescript.mjs';
 import { builtSuite, countTests, gtestArgs } from './native.mjs';
 import { countCases, PLAIN, vitest, vitestArgs } from './ts.mjs';
@@ -31,8 +31,8 @@ export async function rdma(tally) {
   if (missing.length > 0) return tally.skip(`no virtual machine: ${missing.join(', ')} not installed`);
   if (!(await tally.check('a machine with RDMA devices', boots))) return;
   await natively(tally, 'verbs', '*verbs*:Verbs*');
-  if (library('libucp.so.0')) await natively(tally, 'ucx', UCX_SUITES, UCX_RDMA);
-  else tally.skip('ucx over rc and ud: libucx0 not installed');
+  const ucx = hasUcx(tally, 'ucx over rc and ud');
+  if (ucx) await natively(tally, 'ucx', UCX_SUITES, UCX_RDMA);
   const built = await tally.check('build', async () => {
     await buildAddon();
     await buildPackage();
@@ -41,7 +41,7 @@ export async function rdma(tally) {
   if (!built) return;
   await conformance(tally, 'verbs');
   await engine(tally, 'verbs');
-  if (library('libucp.so.0')) await engine(tally, 'ucx', UCX_RDMA);
+  if (ucx) await engine(tally, 'ucx', UCX_RDMA);
 }
 
 /** Runs a command in the machine, with a log of its own. */

@@ -2,9 +2,9 @@ import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { buildAddon } from '../addon.mjs';
 import { CommandFailed, run } from '../command.mjs';
+import { fabricsHere } from '../fabrics.mjs';
 import { inRoot, logs, root } from '../paths.mjs';
 import { failureText } from '../report-failure.mjs';
-import { library } from '../tools.mjs';
 import { buildPackage, buildPrograms } from '../typescript.mjs';
 
 /** The vitest suite. It tests src directly, and what is built from it in processes of its own. */
@@ -16,9 +16,7 @@ export async function ts(tally) {
     await buildAddon();
     await buildPackage();
     await buildPrograms();
-    const fabrics = library('libucp.so.0') ? 'ucx' : '';
-    if (fabrics === '') tally.skip('ucx: libucx0 not installed');
-    await run('ts', vitest, vitestArgs(report), { env: { WEFT_TEST_FABRICS: fabrics, ...PLAIN } });
+    await run('ts', vitest, vitestArgs(report), { env: { ...fabricsHere(tally), ...PLAIN } });
   } catch (error) {
     failure = error;
   }

@@ -8,7 +8,8 @@ export const addonProbe: Probe = {
   name: 'addon',
   async look() {
     try {
-      const { path, info } = await loadAddon();
+      const { path, native } = await loadAddon();
+      const info = native.info();
       const text = `${path} (${info.compiler}, kernels ${info.isa})`;
       if (info.isa !== 'scalar') return ok(text);
       const fix = 'apt-get install libhwy-dev && npm run build';

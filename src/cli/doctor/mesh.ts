@@ -18,8 +18,8 @@ export const meshProbes: Probe[] = TRANSPORTS.map((transport) => ({
   name: `mesh over ${transport}`,
   async look() {
     try {
-      const { info } = await loadAddon();
-      const unavailable = info.transports.find(({ name }) => name === transport)?.unavailable;
+      const { native } = await loadAddon();
+      const unavailable = native.unavailable(transport);
       // Not every machine has a fabric; what there is, and what is missing, another probe says.
       if (unavailable && FABRICS.includes(transport)) return ok(`not here: ${unavailable}`);
       if (unavailable) return fail(unavailable, FIXES[transport]);

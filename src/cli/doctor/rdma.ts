@@ -30,7 +30,7 @@ export const rdmaProbe: Probe = {
     const addon = await loadAddon().catch(() => undefined);
     return addon === undefined
       ? warn('not looked for, because the addon does not load')
-      : devicesFinding(addon.rdma);
+      : devicesFinding(addon.native.rdmaDevices());
   },
 };
 
@@ -43,7 +43,7 @@ export const lockedMemoryProbe: Probe = {
     if (limit === Number.POSITIVE_INFINITY) return ok('unlimited');
     const text = `at most ${byteText(limit)}`;
     const rdma = await loadAddon().then(
-      (addon) => addon.rdma,
+      ({ native }) => native.rdmaDevices(),
       () => [],
     );
     if (typeof rdma === 'string' || rdma.length === 0) return ok(`${text}; loopback, shm and tcp lock none`);
