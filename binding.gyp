@@ -11,7 +11,7 @@
     'defines': ['NAPI_VERSION=9', 'NAPI_DISABLE_CPP_EXCEPTIONS', 'NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS'],
     'cflags!': ['-Wno-unused-parameter'],
     'cflags': [
-      '-Wall', '-Wextra', '-Werror', '-ffp-contract=off',
+      '-Wall', '-Wextra', '-Werror', '-ffp-contract=off', '-fvisibility=hidden',
       '-isystem', '<!(node -p "require(\'node:path\').resolve(require(\'node-addon-api\').include_dir)")',
     ],
     # Node's own headers ask for an older standard than our sources.

@@ -275,10 +275,12 @@ Expected<void> Endpoint::connect(std::vector<PeerSpec> peers, int64_t deadline,
   handshakes_ = nullptr;
   listeners_.clear();
   if (!outcome) return outcome;
+  engines_bring_all_ = !links_.empty();
   for (const auto& link : links_) {
     Engine* engine = link->engine();
     const bool known = std::find(engines_.begin(), engines_.end(), engine) != engines_.end();
     if (engine != nullptr && !known) engines_.push_back(engine);
+    engines_bring_all_ = engines_bring_all_ && engine != nullptr;
   }
   for (auto& list : poll_lists_) list.reserve(1 + engines_.size() + links_.size());
   service_ = std::thread([this] { serve(); });

@@ -139,7 +139,8 @@ class Endpoint {
   std::vector<PeerSpec> specs_;
   std::vector<std::unique_ptr<Link>> links_;
   std::vector<std::pair<const Transport*, std::unique_ptr<Engine>>> shared_engines_;
-  std::vector<Engine*> engines_;  // of all links, each once
+  std::vector<Engine*> engines_;    // of all links, each once
+  bool engines_bring_all_ = false;  // no link goes without one
   std::vector<std::pair<const Transport*, Fd>> listeners_;
 
   struct Handshakes;

@@ -3,6 +3,8 @@
 
 #include <cstdint>
 
+#include "core/clock.h"
+
 namespace weft {
 
 // How long an engine goes on with what came before an end: a peer that never stops sending holds nobody up.
@@ -21,6 +23,8 @@ class Engine {
   // Called by who is about to sleep on fd(), which tells of what happens from here on. False: something has
   // happened already.
   virtual bool arm() { return true; }
+  // Sleepers are to look again after so long: something may come that fd() does not tell of.
+  virtual int64_t longest_sleep_ns() const { return kNever; }
 };
 
 }  // namespace weft

@@ -10,8 +10,8 @@ namespace weft {
 namespace {
 // While a caller's thread waits every now and then, it moves the data itself; the service thread then looks
 // in only this often, so that the two don't fight over every arrival. After a whole tick without a wait it
-// watches again.
-constexpr int64_t kTickNs = 1'000'000;
+// watches again; a tick with one makes the next longer, as each costs a processor a wake-up.
+constexpr int64_t kTickNs = 1'000'000, kLongestTickNs = 32'000'000;
 }  // namespace
 
 bool Endpoint::submit(Operation& operation) {
@@ -66,7 +66,7 @@ void Endpoint::serve() {
     for (const auto& link : links_)
       if (link->notice()) own_bell_.ring();  // a caller may wait for that peer
   };
-  int64_t looked_ns = 0;
+  int64_t looked_ns = 0, tick_ns = kTickNs;
   while (!closed()) {
     const bool busy = submitted_.load(std::memory_order_acquire) > 0;
     if (busy) {
@@ -98,7 +98,8 @@ void Endpoint::serve() {
                           (busy || submitted_.load(std::memory_order_relaxed) == 0);
       if (sleepy) {
         ticking_.store(tick, std::memory_order_relaxed);
-        int64_t until = tick ? now_ns() + kTickNs : kNever;
+        int64_t until = tick ? now_ns() + tick_ns : kNever;
+        tick_ns = tick ? std::min(2 * tick_ns, kLongestTickNs) : kTickNs;
         for (auto& place : operations_)
           if (Operation* operation = place.load(std::memory_order_acquire))
             until = std::min(until, operation->wake_ns());

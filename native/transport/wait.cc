@@ -14,6 +14,9 @@ namespace {
 constexpr int64_t kCancelPollNs = 5'000'000;
 // Spinning turns between two looks at deadline and cancellation.
 constexpr uint32_t kTurnsPerLook = 256;
+// Spinning turns between two steps when engines bring everything and this thread's brought nothing: the
+// service thread may have been at them.
+constexpr uint32_t kTurnsPerStep = 8;
 // The first turns don't pause: a pause lasts as long as a cache line takes from core to core, and what comes
 // at all soon comes within these.
 constexpr uint32_t kEagerTurns = 256;
@@ -34,11 +37,14 @@ Code Endpoint::wait(Operation& operation, const std::atomic<int32_t>* cancel_fla
   caller_waited_.store(true, std::memory_order_relaxed);
   Patience patience(options_.wait, cores_);
   uint32_t turns = 0;
+  Idle idle = Idle::yield;
   for (;;) {
     const bool moved = progress() | operation.moved();
-    outcome = operation.step();
-    if (outcome != Code::again) break;
-    Idle idle = Idle::spin;
+    if (moved || !engines_bring_all_ || idle != Idle::spin || turns % kTurnsPerStep == 0) {
+      outcome = operation.step();
+      if (outcome != Code::again) break;
+    }
+    idle = Idle::spin;
     if (moved) {
       patience.worked();
     } else {
@@ -76,6 +82,8 @@ void Endpoint::sleep(Bay bay, int64_t until, bool engines) {
   for (Engine* engine : engines_) {
     if (!engines) break;
     if (!engine->arm()) return;
+    if (const int64_t most = engine->longest_sleep_ns(); most != kNever)
+      until = std::min(until, now_ns() + most);
     const short events = engine->wants_room() ? POLLIN | POLLOUT : POLLIN;
     if (const int fd = engine->fd(); fd >= 0) fds.push_back({fd, events, 0});
   }

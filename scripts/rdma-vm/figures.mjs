@@ -96,9 +96,10 @@ async function withCrew(shape, transport, env, work) {
 async function latency(title, transport, env, theirs) {
   note(`${title}: latency of 8 bytes`);
   const [weft, tool] = await withCrew(pingPongShape(8), transport, env, async (crew) => {
-    await crew.run('native', 200);
+    // An emulated processor translates code when it first comes by.
+    await crew.run('native', 10_000);
     const ours = async () => {
-      const { samples, wrong } = await crew.run('native', 1000);
+      const { samples, wrong } = await crew.run('native', 2000);
       if (wrong > 0) throw new Error(`${wrong} wrong bytes`);
       return latencyOf(samples, 0.5);
     };

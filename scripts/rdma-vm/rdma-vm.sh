@@ -48,7 +48,7 @@ timeout --foreground -k 5 "${WEFT_VM_SECONDS:-600}" qemu-system-x86_64 \
   -M pc,usb=off,vmport=off -accel tcg,thread=multi -cpu max,la57=off,erms=off,fsrm=off \
   -smp "${WEFT_VM_CPUS:-2}" -m "${WEFT_VM_MIB:-2048}" -nodefaults -no-user-config -no-reboot -display none \
   -kernel "$cache/vmlinux" -initrd "$cache/initrd" \
-  -append "console=ttyS0 loglevel=3 panic=-1 mitigations=off nokaslr cryptomgr.notests audit=0" \
+  -append "console=ttyS0 loglevel=3 panic=-1 mitigations=off nokaslr cryptomgr.notests audit=0 tsc=reliable" \
   -fsdev local,id=root,path=/,security_model=none,multidevs=remap,readonly=on \
   -device virtio-9p-pci,fsdev=root,mount_tag=root,addr=4 \
   -fsdev "local,id=control,path=$run,security_model=none" \

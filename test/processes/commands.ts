@@ -1,5 +1,5 @@
 /** What a test can tell a member process to do. */
-import type { JoinOptions, PeerName, Phase, TransportName, WeftCode } from 'tensorweft';
+import type { JoinOptions, PeerExplanation, PeerName, Phase, WeftCode } from 'tensorweft';
 import type { workload } from 'tensorweft/testing';
 
 export type JoinCommand = Omit<JoinOptions, 'layout' | 'signal'> & { scenario: workload.Scenario };
@@ -21,7 +21,7 @@ export interface Usage {
 }
 
 export interface Commands {
-  join(options: JoinCommand): Promise<{ role: string; rank: number; transports: TransportName[] }>;
+  join(options: JoinCommand): Promise<{ role: string; rank: number; peers: PeerExplanation[] }>;
   /** All of the scenario's rounds, as `workload.driveAttention` and `driveFfn` do it. */
   drive(work: workload.AttentionWork & workload.FfnWork): Promise<number>;
   begin(generation: number): Promise<void>;

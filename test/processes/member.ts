@@ -28,7 +28,7 @@ const commands: Commands = {
     scenario = given;
     facts = factsOf(scenario);
     mesh = await joinMesh({ ...options, layout: scenario.layout });
-    return { role: mesh.role, rank: mesh.rank, transports: mesh.explain().map((peer) => peer.transport) };
+    return { role: mesh.role, rank: mesh.rank, peers: mesh.explain() };
   },
   drive: async (work) => {
     if (mesh.role === 'ffn') return await workload.driveFfn(mesh, scenario, work);

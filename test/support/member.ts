@@ -23,6 +23,13 @@ export function program(name: string): string {
   return path;
 }
 
+/** Where and how a process runs; by default here, with our environment. */
+export interface Place {
+  /** In front of its command line. */
+  enter?: readonly [string, ...string[]];
+  env?: Readonly<Record<string, string>>;
+}
+
 /** A process that plays one rank, command by command. */
 export class Member {
   readonly #process: ChildProcess;
@@ -32,8 +39,17 @@ export class Member {
   #isGone = false;
 
   /** @param name for messages, such as the rank it plays */
-  constructor(public name: string) {
-    this.#process = fork(program('member'), { serialization: 'advanced' });
+  constructor(
+    public name: string,
+    { enter, env }: Place = {},
+  ) {
+    const [execPath, ...execArgv] = enter === undefined ? [process.execPath] : [...enter, process.execPath];
+    this.#process = fork(program('member'), {
+      serialization: 'advanced',
+      env: { ...process.env, ...env },
+      execPath: execPath!,
+      execArgv,
+    });
     this.#process.on('message', (answer: Answer) => {
       this.#waiting.get(answer.id)?.(answer);
       this.#waiting.delete(answer.id);
@@ -96,8 +112,14 @@ export interface Site {
   deadlineMs?: number;
 }
 
-/** Tells a member to join as a rank. */
-export function join(member: Member, site: Site, role: Role, rank: number): ReturnType<Commands['join']> {
+/** Tells a member to join as a rank; `host` is the address for its peers. */
+export function join(
+  member: Member,
+  site: Site,
+  role: Role,
+  rank: number,
+  host?: string,
+): ReturnType<Commands['join']> {
   const { coordinator, scenario, transport, deadlineMs = 20_000 } = site;
   return member.tell('join', {
     coordinator: coordinator.url,
@@ -108,5 +130,6 @@ export function join(member: Member, site: Site, role: Role, rank: number): Retu
     transports: [transport],
     deadlineMs,
     heapBytes: 1 << 20,
+    ...(host !== undefined && { host }),
   });
 }

@@ -33,8 +33,9 @@ class Holdings {
     const uint64_t allocated = allocations() - allocations_;
     EXPECT_EQ(allocated, 0u) << who << " allocates in the steady state";
     EXPECT_EQ(open_descriptors(), descriptors_) << who;
+    // A software device's rings are memory of ours, which counts from its first use.
     if (!kSanitized) {
-      EXPECT_LT(resident_bytes(), resident_ + (1 << 20)) << who << " grows";
+      EXPECT_LT(resident_bytes(), resident_ + (4 << 20)) << who << " grows";
     }
   }
 

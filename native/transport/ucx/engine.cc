@@ -17,6 +17,7 @@ namespace weft {
 namespace {
 // The lower bits of a link's number are its seat, the upper ones can't be guessed: a peer knows its own only.
 constexpr uint64_t kSeats = 1 << 16;
+constexpr int64_t kLightSleepNs = 1'000'000;
 }  // namespace
 
 Expected<std::unique_ptr<UcxEngine>> UcxEngine::create(const Local& local, size_t links) {
@@ -93,6 +94,8 @@ bool UcxEngine::arm() {
 bool UcxEngine::in_arena(const std::byte* data, size_t bytes) const {
   return data >= arena_->data() && data + bytes <= arena_->data() + arena_->size();
 }
+
+void UcxEngine::sleep_lightly() { longest_sleep_ns_.store(kLightSleepNs, std::memory_order_relaxed); }
 
 uint64_t UcxEngine::enroll(UcxLink& link) {
   auto free =

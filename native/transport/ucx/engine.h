@@ -25,6 +25,7 @@ class UcxEngine : public Engine {
   bool progress() override;
   int fd() const override { return worker_->fd(); }
   bool arm() override;
+  int64_t longest_sleep_ns() const override { return longest_sleep_ns_; }
 
   // Waits its turn. Who polls gives way to who comes here, or it would take the lock again and again.
   std::unique_lock<std::mutex> enter();
@@ -34,6 +35,9 @@ class UcxEngine : public Engine {
   void drain();                         // turns until nothing moves, for a bounded time
   void attend() { attention_ = true; }  // a link wants to be looked at after this turn
   void ring() { news_ = true; }         // something became visible
+
+  // A peer has no way to wake us.
+  void sleep_lightly();
 
   uint64_t enroll(UcxLink& link);  // the number by which the peer calls the link
   void dismiss(uint64_t number);
@@ -62,6 +66,7 @@ class UcxEngine : public Engine {
   std::shared_ptr<Mapping> arena_;
   std::unique_ptr<UcxWorker> worker_;
   ucp_mem_h arena_memory_ = nullptr;
+  std::atomic<int64_t> longest_sleep_ns_{kNever};
   bool attention_ = false, news_ = false;
   std::vector<Seat> seats_;
   std::vector<std::pair<std::shared_ptr<UcxSender>, std::shared_ptr<UcxReceiver>>> kept_;

@@ -1,6 +1,7 @@
 // How the two ends of a ucx link come together, over the socket of the handshake.
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #include <cerrno>
 #include <cstring>
@@ -16,6 +17,17 @@ namespace weft {
 namespace {
 constexpr size_t kMostAddressBytes = 64 * 1024;
 constexpr std::byte kReady{'r'};
+
+// What an end says of itself; the address of its worker follows.
+struct Card {
+  uint64_t number;             // by which it wants its messages
+  uint64_t network_namespace;  // 0: not known
+};
+
+uint64_t network_namespace() {
+  struct stat of{};
+  return stat("/proc/self/ns/net", &of) == 0 ? of.st_ino : 0;
+}
 }  // namespace
 
 Expected<std::unique_ptr<Link>> UcxLink::create(const Local& local, Session session) {
@@ -29,10 +41,10 @@ Expected<std::unique_ptr<Link>> UcxLink::create(const Local& local, Session sess
   return link;
 }
 
-// Each end says by which number it wants its messages, and the address of its worker.
 Expected<void> UcxLink::meet(Session& session) {
-  std::vector<std::byte> ours(sizeof number_);
-  std::memcpy(ours.data(), &number_, sizeof number_);
+  const Card card{number_, network_namespace()};
+  const auto* bytes = reinterpret_cast<const std::byte*>(&card);
+  std::vector<std::byte> ours(bytes, bytes + sizeof card);
   {
     const auto hold = engine_->enter();
     const auto address = engine_->worker().address();
@@ -40,13 +52,18 @@ Expected<void> UcxLink::meet(Session& session) {
   }
   auto theirs = trade(session, ours, kMostAddressBytes);
   if (!theirs) return std::unexpected(theirs.error());
-  if (theirs->size() <= sizeof number_) return fail(Code::protocol, "the peer gives no UCX address");
-  uint64_t their_number;
-  std::memcpy(&their_number, theirs->data(), sizeof their_number);
-  sender_->address(their_number);
-  if (auto dialled = dial(std::span(*theirs).subspan(sizeof their_number)); !dialled) return dialled;
+  Card their_card;
+  if (theirs->size() <= sizeof their_card) return fail(Code::protocol, "the peer gives no UCX address");
+  std::memcpy(&their_card, theirs->data(), sizeof their_card);
+  sender_->address(their_card.number);
+  if (auto dialled = dial(std::span(*theirs).subspan(sizeof their_card)); !dialled) return dialled;
   if (auto both = trade(session, {}, 0); !both) return std::unexpected(both.error());
-  return settle(session);
+  if (auto settled = settle(session); !settled) return settled;
+  // Shared memory reaches over network namespaces, but the sockets by which UCX wakes who sleeps on it don't.
+  const std::string ways = describe();
+  const bool shared_memory = ways.find("posix/") != ways.npos || ways.find("sysv/") != ways.npos;
+  if (shared_memory && their_card.network_namespace != card.network_namespace) engine_->sleep_lightly();
+  return {};
 }
 
 Expected<void> UcxLink::dial(std::span<const std::byte> address) {
