@@ -37,8 +37,18 @@ struct Outgoing {
 struct Traffic {
   uint64_t messages = 0;  // of which the peer was told: a round, or a part of one
   uint64_t requests = 0;  // to the device or the library, for these
-  uint64_t bytes = 0;     // of bodies and headers
+  uint64_t bytes = 0;     // of bodies and our headers
   uint64_t arrivals = 0;  // messages that came
+};
+
+// For traffic(): one thread at a time counts, any may read.
+class Counter {
+ public:
+  void add(uint64_t n) { count_.store(read() + n, std::memory_order_relaxed); }
+  uint64_t read() const { return count_.load(std::memory_order_relaxed); }
+
+ private:
+  std::atomic<uint64_t> count_{0};
 };
 
 enum class LinkState : uint8_t { up, closed, lost, broken };  // broken: the peer broke the protocol
@@ -66,7 +76,7 @@ class Link {
   virtual bool notice() { return false; }  // true: it has come
   // The way that data takes, for people; empty where the transport's name says it all.
   virtual std::string describe() const { return {}; }
-  // Counted by links that send messages themselves.
+  // Counted by links that send messages.
   virtual Traffic traffic() const { return {}; }
   // Says goodbye (so that the peer sees `closed`, not `lost`), gives what is not sent yet until the deadline
   // to go out, and stops all access to the peer's and our memory.

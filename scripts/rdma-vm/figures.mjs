@@ -56,8 +56,9 @@ async function writeBandwidth(bytes, iterations) {
   return numbers(await tool('ib_write_bw', args))[3] / 8;
 }
 /** ucx_perftest -f: iterations, median overhead, average and overall latency (us), bandwidths (MiB/s), rates. */
-async function ucxFigures(test, bytes, iterations, env) {
-  const args = ['-t', test, '-s', String(bytes), '-n', String(iterations), '-w', '50', '-f', '-D', 'contig'];
+async function ucxFigures(test, bytes, iterations, env, flags) {
+  const count = ['-n', String(iterations), '-w', '50'];
+  const args = ['-t', test, '-s', String(bytes), ...count, '-f', '-D', 'contig', ...flags];
   const text = await tool('ucx_perftest', args, env);
   const line = text.split('\n').findLast((one) => one.startsWith('Final:') || /^\s+\d+\s+[\d.]+/.test(one));
   const values = line.replace('Final:', '').trim().split(/\s+/).map(Number);
@@ -148,17 +149,24 @@ async function afd(transport, env) {
   };
 }
 
-const ucxLatency = (env) => async () => {
-  const { median, mean } = await ucxFigures('ucp_am_lat', 8, 2000, env);
-  return { p50: median || mean, p99: mean };
-};
-const ucxBandwidth = (env) => async () => (await ucxFigures('ucp_am_bw', MIB, 60, env)).gbPerS;
+const ucxLatency =
+  (env, ...flags) =>
+  async () => {
+    const { median, mean } = await ucxFigures('ucp_am_lat', 8, 2000, env, flags);
+    return { p50: median || mean, p99: mean };
+  };
+const ucxBandwidth =
+  (env, ...flags) =>
+  async () =>
+    (await ucxFigures('ucp_am_bw', MIB, 60, env, flags)).gbPerS;
 
 const figures = [
   await latency('verbs beside ib_write_lat', 'verbs', {}, () => writeLatency(8, 2000)),
   await bandwidth('verbs beside ib_write_bw', 'verbs', {}, () => writeBandwidth(MIB, 60)),
   await latency('ucx over tcp beside ucx_perftest am_lat', 'ucx', UCX_TCP, ucxLatency(UCX_TCP)),
   await bandwidth('ucx over tcp beside ucx_perftest am_bw', 'ucx', UCX_TCP, ucxBandwidth(UCX_TCP)),
+  // With endpoints that tell when the peer fails, as ours must: over tcp, UCX writes to the peer's memory only without.
+  await bandwidth('ucx over tcp beside ucx_perftest -e am_bw', 'ucx', UCX_TCP, ucxBandwidth(UCX_TCP, '-e')),
   await latency('ucx over rc beside ucx_perftest am_lat', 'ucx', UCX_RDMA, ucxLatency(UCX_RDMA)),
   await bandwidth('ucx over rc beside ucx_perftest am_bw', 'ucx', UCX_RDMA, ucxBandwidth(UCX_RDMA)),
 ];

@@ -29,13 +29,20 @@ export interface PeerExplanation {
   considered: TransportVerdict[];
 }
 
-/** What went over the link to a peer since the mesh was joined. Only verbs counts; over other transports all is 0. */
+/**
+ * What went over the link to a peer since the mesh was joined. Where peers read each other's memory (loopback, shm) nothing
+ * is sent, and all is 0.
+ */
 export interface PeerTraffic {
   peer: PeerName;
-  /** Messages sent: one for a round that is published at once, one for each block of a streamed one. */
+  /**
+   * Messages sent: one for a round that is published at once, one for each block of a streamed one; over tcp, long ones are
+   * several of 256 KiB.
+   */
   messages: number;
-  /** What the device was asked to do for them. */
+  /** What the device (verbs), UCX (active messages) or the kernel (tcp: system calls) was asked to do for them. */
   requests: number;
+  /** Of rows and our headers; what lower layers add is not counted. */
   bytes: number;
   /** Messages that came. */
   arrivals: number;

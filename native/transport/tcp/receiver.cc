@@ -36,6 +36,7 @@ Code TcpReceiver::apply() {
     return Code::ok;
   }
   saw_round_ = true;
+  arrivals_.add(1);
   return mirrors_.apply(frame_, inbound_of_frame_);
 }
 

@@ -17,6 +17,7 @@ class TcpReceiver {
 
   // One system call's worth; applies every frame that is complete.
   Received receive(int socket);
+  uint64_t arrivals() const { return arrivals_.read(); }
   void release(size_t inbound, uint64_t generation) { mirrors_.release(inbound, generation); }
 
   const std::byte* mirror(size_t i) const { return mirrors_.mirror(i); }
@@ -35,6 +36,7 @@ class TcpReceiver {
   std::vector<std::byte> staging_;
   size_t staged_from_ = 0, staged_to_ = 0;
   bool saw_round_ = false, saw_goodbye_ = false;
+  Counter arrivals_;
 };
 
 }  // namespace weft

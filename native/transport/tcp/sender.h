@@ -24,6 +24,8 @@ class TcpSender {
   bool pending() const { return pending_.load(std::memory_order_relaxed); }
   bool empty() const { return outbox_.empty(); }
   bool failed() const { return failed_; }
+  // A frame is a message, a system call a request.
+  Traffic traffic() const { return {messages_.read(), requests_.read(), bytes_.read(), 0}; }
 
  private:
   size_t gather(std::span<iovec> out) const;
@@ -32,6 +34,7 @@ class TcpSender {
   size_t sent_ = 0;  // bytes of the sealed frame
   std::atomic<bool> pending_{false};
   bool failed_ = false;
+  Counter messages_, requests_, bytes_;
 };
 
 }  // namespace weft

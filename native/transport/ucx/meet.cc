@@ -8,6 +8,7 @@
 
 #include "core/clock.h"
 #include "transport/trade.h"
+#include "transport/ucx/card.h"
 #include "transport/ucx/ucx_link.h"
 
 #if WEFT_HAVE_UCX
@@ -15,14 +16,7 @@
 namespace weft {
 
 namespace {
-constexpr size_t kMostAddressBytes = 64 * 1024;
 constexpr std::byte kReady{'r'};
-
-// What an end says of itself; the address of its worker follows.
-struct Card {
-  uint64_t number;             // by which it wants its messages
-  uint64_t network_namespace;  // 0: not known
-};
 
 uint64_t network_namespace() {
   struct stat of{};
@@ -42,27 +36,24 @@ Expected<std::unique_ptr<Link>> UcxLink::create(const Local& local, Session sess
 }
 
 Expected<void> UcxLink::meet(Session& session) {
-  const Card card{number_, network_namespace()};
-  const auto* bytes = reinterpret_cast<const std::byte*>(&card);
-  std::vector<std::byte> ours(bytes, bytes + sizeof card);
+  std::vector<std::byte> address;
   {
     const auto hold = engine_->enter();
-    const auto address = engine_->worker().address();
-    ours.insert(ours.end(), address.begin(), address.end());
+    address = engine_->worker().address();
   }
-  auto theirs = trade(session, ours, kMostAddressBytes);
-  if (!theirs) return std::unexpected(theirs.error());
-  Card their_card;
-  if (theirs->size() <= sizeof their_card) return fail(Code::protocol, "the peer gives no UCX address");
-  std::memcpy(&their_card, theirs->data(), sizeof their_card);
-  sender_->address(their_card.number);
-  if (auto dialled = dial(std::span(*theirs).subspan(sizeof their_card)); !dialled) return dialled;
+  const UcxCard ours{number_, network_namespace(), address};
+  const auto answer = trade(session, encode(ours), kMostUcxCardBytes);
+  if (!answer) return std::unexpected(answer.error());
+  UcxCard theirs;
+  if (decode(*answer, theirs) != Code::ok) return fail(Code::protocol, "the peer gives no UCX address");
+  sender_->address(theirs.link);
+  if (auto dialled = dial(theirs.address); !dialled) return dialled;
   if (auto both = trade(session, {}, 0); !both) return std::unexpected(both.error());
   if (auto settled = settle(session); !settled) return settled;
   // Shared memory reaches over network namespaces, but the sockets by which UCX wakes who sleeps on it don't.
   const std::string ways = describe();
   const bool shared_memory = ways.find("posix/") != ways.npos || ways.find("sysv/") != ways.npos;
-  if (shared_memory && their_card.network_namespace != card.network_namespace) engine_->sleep_lightly();
+  if (shared_memory && theirs.network_namespace != ours.network_namespace) engine_->sleep_lightly();
   return {};
 }
 

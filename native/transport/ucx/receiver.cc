@@ -134,6 +134,7 @@ void UcxReceiver::apply() {
   while (!stopped_ && open_count_ > 0 && open(0).to_come == 0 && open(0).under_way == 0) {
     const Open& first = open(0);
     if (mirrors_.apply(first.frame, first.inbound) != Code::ok) return nonsense();
+    arrivals_.add(1);
     engine_.ring();
     first_open_ = (first_open_ + 1) % kMostOpen;
     --open_count_;

@@ -40,6 +40,7 @@ class UcxReceiver {
   bool saw_goodbye() const { return saw_goodbye_; }
   bool saw_nonsense() const { return saw_nonsense_; }
   ucs_status_t failure() const { return failure_; }
+  uint64_t arrivals() const { return arrivals_.read(); }
   // Payloads that UCX is writing into the mirrors.
   size_t under_way() const { return under_way_; }
 
@@ -89,6 +90,7 @@ class UcxReceiver {
   size_t under_way_ = 0;
   bool saw_goodbye_ = false, saw_nonsense_ = false, stopped_ = false;
   ucs_status_t failure_ = UCS_OK;
+  Counter arrivals_;
 };
 
 }  // namespace weft

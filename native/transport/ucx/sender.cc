@@ -47,7 +47,9 @@ void UcxSender::pump(ucp_ep_h peer) {
     if (place == nullptr) break;
     if (!outbox_.sealed()) open_frame();
     if (!send_next(peer, *place)) break;
-    if (sent_ == runs_.size()) outbox_.sent();
+    if (sent_ < runs_.size()) continue;
+    if (outbox_.frame().kind == wire::FrameKind::rows) messages_.add(1);
+    outbox_.sent();
   }
   const bool left = !outbox_.empty() || under_way_ > 0;
   busy_.store(left || failure_ != UCS_OK, std::memory_order_relaxed);  // a failure is to be noticed soon
@@ -109,6 +111,8 @@ bool UcxSender::send_next(ucp_ep_h peer, Place& place) {
     ++under_way_;
   }
   ++sequence_;
+  requests_.add(1);
+  bytes_.add(header_bytes + bytes);
   sent_ += count;
   opened_ = true;
   return true;

@@ -15,10 +15,6 @@ constexpr size_t kGather = 30;
 // A round with fewer bytes is not worth an immediate on every rail.
 constexpr size_t kShardBytes = 256 * 1024;
 constexpr size_t kMostBytes = 4 << 20;  // of a request
-
-void add(std::atomic<uint64_t>& counter, uint64_t n) {
-  counter.store(counter.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
-}
 }  // namespace
 
 // Requests put together to be posted at once. Pieces that belong behind each other become one request.
@@ -217,10 +213,10 @@ bool Sender::send_share(size_t number) {
     const bool last = complete && lanes_.size() > 1 && frame.final_rows == frame.rows;
     failed_ = !lane.pair->post(requests, last);
     if (last) end_of(number) = lane.pair->posted();
-    verbs::add(requests_, requests.size());
-    verbs::add(bytes_, chain.bytes());
+    requests_.add(requests.size());
+    bytes_.add(chain.bytes());
     if (!complete) continue;
-    verbs::add(immediates_, 1);
+    immediates_.add(1);
     return !failed_;
   }
   return false;

@@ -34,11 +34,8 @@ class Sender {
   void discard() { outbox_.clear(); }
 
   std::vector<Lane>& lanes() { return lanes_; }
-  // From any thread. An immediate is a message.
-  Traffic traffic() const {
-    constexpr auto relaxed = std::memory_order_relaxed;
-    return {immediates_.load(relaxed), requests_.load(relaxed), bytes_.load(relaxed), 0};
-  }
+  // An immediate is a message.
+  Traffic traffic() const { return {immediates_.read(), requests_.read(), bytes_.read(), 0}; }
 
  private:
   class Chain;
@@ -66,7 +63,7 @@ class Sender {
   uint32_t slot_ = 0;
   bool failed_ = false;
   std::atomic<bool> pending_{false};
-  std::atomic<uint64_t> immediates_{0}, requests_{0}, bytes_{0};
+  Counter immediates_, requests_, bytes_;
 };
 
 }  // namespace weft::verbs

@@ -110,7 +110,7 @@ void VerbsLink::describe(const std::vector<Lane>& lanes, const Card& theirs) {
 
 Traffic VerbsLink::traffic() const {
   Traffic traffic = sender_ ? sender_->traffic() : Traffic{};
-  traffic.arrivals = arrivals_.load(std::memory_order_relaxed);
+  traffic.arrivals = arrivals_.read();
   return traffic;
 }
 
@@ -128,7 +128,7 @@ void VerbsLink::publish(const Outgoing& rows) {
 
 void VerbsLink::arrived(size_t rail, uint32_t immediate) {
   if (state() != LinkState::up) return;
-  arrivals_.store(arrivals_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  arrivals_.add(1);
   switch (receiver_->arrived(rail, immediate)) {
     case Arrived::part:
       return;

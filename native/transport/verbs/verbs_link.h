@@ -60,7 +60,7 @@ class VerbsLink : public Link {
   std::shared_ptr<Mapping> records_;          // the sender's
   std::vector<std::vector<Region>> regions_;  // of the records and of each window
   std::string description_;
-  std::atomic<uint64_t> arrivals_{0};
+  Counter arrivals_;
   std::atomic<const char*> failure_{nullptr};
   bool closed_ = false;
 };

@@ -9,6 +9,7 @@
 #include "support/steps.h"
 #include "support/visitor.h"
 #include "transport/trade.h"
+#include "transport/ucx/card.h"
 #include "transport/ucx/ucx_link.h"
 
 #if WEFT_HAVE_UCX
@@ -64,15 +65,15 @@ class UcxMessages : public testing::Test {
     ASSERT_TRUE(recv_with_fds(session.socket.get(), std::as_writable_bytes(std::span(&session.hello, 1)),
                               none, deadline));
     say(wire::HelloKind::ready);
-    std::vector<std::byte> ours(8, std::byte{1});
     const auto address = worker->address();
-    ours.insert(ours.end(), address.begin(), address.end());
-    const auto theirs = trade(session, ours, 65536);
-    ASSERT_TRUE(theirs);
-    std::memcpy(&link, theirs->data(), sizeof link);
+    const auto answer = trade(session, encode({1, 0, address}), kMostUcxCardBytes);
+    ASSERT_TRUE(answer);
+    UcxCard theirs;
+    ASSERT_EQ(decode(*answer, theirs), Code::ok);
+    link = theirs.link;
     ucp_ep_params_t params{};
     params.field_mask = UCP_EP_PARAM_FIELD_REMOTE_ADDRESS | UCP_EP_PARAM_FIELD_ERR_HANDLING_MODE;
-    params.address = reinterpret_cast<const ucp_address_t*>(theirs->data() + sizeof link);
+    params.address = reinterpret_cast<const ucp_address_t*>(theirs.address.data());
     params.err_mode = UCP_ERR_HANDLING_MODE_PEER;
     ASSERT_EQ(ucx().ucp_ep_create(worker->handle(), &params, &peer), UCS_OK);
     ASSERT_TRUE(trade(session, {}, 0));
