@@ -97,9 +97,12 @@ void Endpoint::serve() {
       const bool sleepy = !(!callers_turn && progress()) && !serve_operations() && !closed() &&
                           (busy || submitted_.load(std::memory_order_relaxed) == 0);
       if (sleepy) {
-        ticking_.store(tick, std::memory_order_relaxed);
+        const bool sending =
+            std::any_of(links_.begin(), links_.end(), [](const auto& link) { return link->sending(); });
+        if (!tick || sending) tick_ns = kTickNs;
+        ticking_.store(tick && tick_ns == kTickNs, std::memory_order_relaxed);
         int64_t until = tick ? now_ns() + tick_ns : kNever;
-        tick_ns = tick ? std::min(2 * tick_ns, kLongestTickNs) : kTickNs;
+        tick_ns = std::min(2 * tick_ns, kLongestTickNs);
         for (auto& place : operations_)
           if (Operation* operation = place.load(std::memory_order_acquire))
             until = std::min(until, operation->wake_ns());

@@ -32,7 +32,11 @@ Expected<std::unique_ptr<UcxEngine>> UcxEngine::create(const Local& local, size_
   handler.arg = engine.get();
   const ucs_status_t status =
       engine->ucx().ucp_worker_set_am_recv_handler(engine->worker().handle(), &handler);
-  if (status != UCS_OK) return ucx_failure(engine->ucx(), "UCX takes no handler for messages", status);
+  handler.id = kUcxPrimerId;
+  handler.cb = [](void*, const void*, size_t, void*, size_t, const ucp_am_recv_param_t*) { return UCS_OK; };
+  const ucs_status_t also = engine->ucx().ucp_worker_set_am_recv_handler(engine->worker().handle(), &handler);
+  if (status != UCS_OK || also != UCS_OK)
+    return ucx_failure(engine->ucx(), "UCX takes no handler for messages", status != UCS_OK ? status : also);
   return engine;
 }
 

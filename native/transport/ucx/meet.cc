@@ -9,6 +9,7 @@
 #include "core/clock.h"
 #include "transport/trade.h"
 #include "transport/ucx/card.h"
+#include "transport/ucx/message.h"
 #include "transport/ucx/ucx_link.h"
 
 #if WEFT_HAVE_UCX
@@ -17,6 +18,7 @@ namespace weft {
 
 namespace {
 constexpr std::byte kReady{'r'};
+constexpr std::byte kPrimer[4096]{};
 
 uint64_t network_namespace() {
   struct stat of{};
@@ -71,14 +73,19 @@ Expected<void> UcxLink::dial(std::span<const std::byte> address) {
   return ucx_failure(engine_->ucx(), "UCX finds no way to the peer that also tells when it fails", status);
 }
 
-// UCX sets up a connection when it is used first, and both ends have to turn for that. Done here, a way that
-// does not work fails the handshake, and not the first round.
+// UCX sets up a connection when it is used first, and both ends have to turn for that; with shared memory it
+// does so once more for the first message that is too long to be sent inline. Done here, a way that does not
+// work fails the handshake, and not the first round, which else would stay here if its publisher was stopped.
 Expected<void> UcxLink::settle(const Session& session) {
   const UcxLibrary& ucx = engine_->ucx();
-  ucs_status_ptr_t flush;
+  ucs_status_ptr_t primer, flush;
   {
     const auto hold = engine_->enter();
-    const ucp_request_param_t param{};
+    ucp_request_param_t param{};
+    param.op_attr_mask = UCP_OP_ATTR_FIELD_FLAGS;
+    param.flags = UCP_AM_SEND_FLAG_EAGER;
+    primer = ucx.ucp_am_send_nbx(peer_, kUcxPrimerId, nullptr, 0, kPrimer, sizeof kPrimer, &param);
+    param = {};
     flush = ucx.ucp_ep_flush_nbx(peer_, &param);
   }
   bool told = false, heard = false;
@@ -89,9 +96,10 @@ Expected<void> UcxLink::settle(const Session& session) {
       poll(&p, 1, 1);
     }
     const auto hold = engine_->enter();
-    const ucs_status_t status = failure() != UCS_OK     ? failure()
-                                : UCS_PTR_IS_PTR(flush) ? ucx.ucp_request_check_status(flush)
-                                                        : UCS_PTR_STATUS(flush);
+    const ucs_status_t status = failure() != UCS_OK      ? failure()
+                                : UCS_PTR_IS_ERR(primer) ? UCS_PTR_STATUS(primer)
+                                : UCS_PTR_IS_PTR(flush)  ? ucx.ucp_request_check_status(flush)
+                                                         : UCS_PTR_STATUS(flush);
     if (status == UCS_OK && !told)
       told = send(session.socket.get(), &kReady, 1, MSG_NOSIGNAL | MSG_DONTWAIT) == 1;
     if (!heard) {
@@ -110,7 +118,8 @@ Expected<void> UcxLink::settle(const Session& session) {
   }
   const auto hold = engine_->enter();
   if (!outcome) hang_up();  // which ends the flush
-  if (UCS_PTR_IS_PTR(flush)) ucx.ucp_request_free(flush);
+  for (const ucs_status_ptr_t request : {primer, flush})
+    if (UCS_PTR_IS_PTR(request)) ucx.ucp_request_free(request);
   return outcome;
 }
 

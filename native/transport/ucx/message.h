@@ -23,5 +23,7 @@ static_assert(sizeof(UcxMessage) == 80 && std::is_trivially_copyable_v<UcxMessag
 constexpr size_t kUcxGoesOn = offsetof(UcxMessage, frame);
 // UCX's number for this kind of message.
 constexpr unsigned kUcxMessageId = 0;
+// And for what is sent once, for nothing but UCX to get ready: nobody looks at it.
+constexpr unsigned kUcxPrimerId = 1;
 
 }  // namespace weft

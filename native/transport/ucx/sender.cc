@@ -74,8 +74,9 @@ bool UcxSender::send_next(ucp_ep_h peer, Place& place) {
   param.memory_type = UCS_MEMORY_TYPE_HOST;
   const void* payload = count > 0 ? runs_[sent_].data : nullptr;
   size_t length = bytes;
-  if (count > 1) {
-    // The receiver takes a rendezvous of one run only.
+  if (count > 1 || bytes <= kGatheredBytes) {
+    // The receiver takes a rendezvous of one run only. And a short message leaves with the call: a publisher
+    // that goes on to compute, or is stopped, would keep the peer waiting in the midst of a rendezvous.
     param.op_attr_mask |= UCP_OP_ATTR_FIELD_FLAGS;
     param.flags = UCP_AM_SEND_FLAG_EAGER;
   }
