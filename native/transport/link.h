@@ -51,6 +51,14 @@ class Counter {
   std::atomic<uint64_t> count_{0};
 };
 
+// What a sending half counts.
+struct Sent {
+  Counter messages, requests, bytes;
+  Traffic beside(uint64_t arrivals) const {
+    return {messages.read(), requests.read(), bytes.read(), arrivals};
+  }
+};
+
 enum class LinkState : uint8_t { up, closed, lost, broken };  // broken: the peer broke the protocol
 
 // publish() and release() are for the thread that owns the exchange; the rest may be called by any thread.

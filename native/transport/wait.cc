@@ -37,7 +37,7 @@ Code Endpoint::wait(Operation& operation, const std::atomic<int32_t>* cancel_fla
   caller_waited_.store(true, std::memory_order_relaxed);
   Patience patience(options_.wait, cores_);
   uint32_t turns = 0;
-  Idle idle = Idle::yield;
+  Idle idle = Idle::spin;
   for (;;) {
     const bool moved = progress() | operation.moved();
     if (moved || !engines_bring_all_ || idle != Idle::spin || turns % kTurnsPerStep == 0) {

@@ -73,11 +73,11 @@ bool TcpSender::flush(int socket) {
     }
     moved = true;
     sent_ += static_cast<size_t>(n);
-    requests_.add(1);
-    bytes_.add(static_cast<uint64_t>(n));
+    counts_.requests.add(1);
+    counts_.bytes.add(static_cast<uint64_t>(n));
     if (sent_ < sizeof(wire::Frame) + outbox_.frame().body_bytes) continue;
     sent_ = 0;
-    if (outbox_.frame().kind == wire::FrameKind::rows) messages_.add(1);
+    if (outbox_.frame().kind == wire::FrameKind::rows) counts_.messages.add(1);
     outbox_.sent();
   }
   pending_.store(full, std::memory_order_relaxed);

@@ -25,7 +25,7 @@ class TcpSender {
   bool empty() const { return outbox_.empty(); }
   bool failed() const { return failed_; }
   // A frame is a message, a system call a request.
-  Traffic traffic() const { return {messages_.read(), requests_.read(), bytes_.read(), 0}; }
+  const Sent& counts() const { return counts_; }
 
  private:
   size_t gather(std::span<iovec> out) const;
@@ -34,7 +34,7 @@ class TcpSender {
   size_t sent_ = 0;  // bytes of the sealed frame
   std::atomic<bool> pending_{false};
   bool failed_ = false;
-  Counter messages_, requests_, bytes_;
+  Sent counts_;
 };
 
 }  // namespace weft

@@ -24,11 +24,7 @@ class TcpLink : public Link, public Engine {
   bool progress() override;
   bool wants_room() const override { return sender_.pending(); }
   int fd() const override { return state() == LinkState::up ? socket_.get() : -1; }
-  Traffic traffic() const override {
-    Traffic traffic = sender_.traffic();
-    traffic.arrivals = receiver_.arrivals();
-    return traffic;
-  }
+  Traffic traffic() const override { return sender_.counts().beside(receiver_.arrivals()); }
   void close(int64_t deadline) override;
 
  protected:

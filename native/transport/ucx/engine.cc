@@ -27,16 +27,18 @@ Expected<std::unique_ptr<UcxEngine>> UcxEngine::create(const Local& local, size_
   ucp_am_handler_param_t handler{};
   handler.field_mask =
       UCP_AM_HANDLER_PARAM_FIELD_ID | UCP_AM_HANDLER_PARAM_FIELD_CB | UCP_AM_HANDLER_PARAM_FIELD_ARG;
-  handler.id = kUcxMessageId;
-  handler.cb = receive;
   handler.arg = engine.get();
-  const ucs_status_t status =
-      engine->ucx().ucp_worker_set_am_recv_handler(engine->worker().handle(), &handler);
-  handler.id = kUcxPrimerId;
-  handler.cb = [](void*, const void*, size_t, void*, size_t, const ucp_am_recv_param_t*) { return UCS_OK; };
-  const ucs_status_t also = engine->ucx().ucp_worker_set_am_recv_handler(engine->worker().handle(), &handler);
-  if (status != UCS_OK || also != UCS_OK)
-    return ucx_failure(engine->ucx(), "UCX takes no handler for messages", status != UCS_OK ? status : also);
+  const auto ignore = [](void*, const void*, size_t, void*, size_t, const ucp_am_recv_param_t*) {
+    return UCS_OK;
+  };
+  for (const auto& [id, cb] : {std::pair<unsigned, ucp_am_recv_callback_t>(kUcxMessageId, receive),
+                               std::pair<unsigned, ucp_am_recv_callback_t>(kUcxPrimerId, ignore)}) {
+    handler.id = id;
+    handler.cb = cb;
+    const ucs_status_t status =
+        engine->ucx().ucp_worker_set_am_recv_handler(engine->worker().handle(), &handler);
+    if (status != UCS_OK) return ucx_failure(engine->ucx(), "UCX takes no handler for messages", status);
+  }
   return engine;
 }
 

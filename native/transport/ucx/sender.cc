@@ -48,7 +48,7 @@ void UcxSender::pump(ucp_ep_h peer) {
     if (!outbox_.sealed()) open_frame();
     if (!send_next(peer, *place)) break;
     if (sent_ < runs_.size()) continue;
-    if (outbox_.frame().kind == wire::FrameKind::rows) messages_.add(1);
+    if (outbox_.frame().kind == wire::FrameKind::rows) counts_.messages.add(1);
     outbox_.sent();
   }
   const bool left = !outbox_.empty() || under_way_ > 0;
@@ -74,9 +74,8 @@ bool UcxSender::send_next(ucp_ep_h peer, Place& place) {
   param.memory_type = UCS_MEMORY_TYPE_HOST;
   const void* payload = count > 0 ? runs_[sent_].data : nullptr;
   size_t length = bytes;
-  if (count > 1 || bytes <= kGatheredBytes) {
-    // The receiver takes a rendezvous of one run only. And a short message leaves with the call: a publisher
-    // that goes on to compute, or is stopped, would keep the peer waiting in the midst of a rendezvous.
+  if (count > 1) {
+    // The receiver takes a rendezvous of one run only.
     param.op_attr_mask |= UCP_OP_ATTR_FIELD_FLAGS;
     param.flags = UCP_AM_SEND_FLAG_EAGER;
   }
@@ -112,8 +111,8 @@ bool UcxSender::send_next(ucp_ep_h peer, Place& place) {
     ++under_way_;
   }
   ++sequence_;
-  requests_.add(1);
-  bytes_.add(header_bytes + bytes);
+  counts_.requests.add(1);
+  counts_.bytes.add(header_bytes + bytes);
   sent_ += count;
   opened_ = true;
   return true;

@@ -29,7 +29,7 @@ class UcxSender {
   ucs_status_t failure() const { return failure_; }
   void stop() { outbox_.clear(); }
   // A frame is a message, an active message a request.
-  Traffic traffic() const { return {messages_.read(), requests_.read(), bytes_.read(), 0}; }
+  const Sent& counts() const { return counts_; }
 
  private:
   // Consecutive bytes of a frame's body in the publisher's memory.
@@ -65,7 +65,7 @@ class UcxSender {
   size_t under_way_ = 0;
   ucs_status_t failure_ = UCS_OK;
   std::atomic<bool> busy_{false};
-  Counter messages_, requests_, bytes_;
+  Sent counts_;
 };
 
 }  // namespace weft

@@ -26,11 +26,7 @@ class UcxLink : public Link {
   void close(int64_t deadline) override;
   // The devices that UCX uses to this peer, such as "rc_verbs/mlx5_0:1".
   std::string describe() const override;
-  Traffic traffic() const override {
-    Traffic traffic = sender_->traffic();
-    traffic.arrivals = receiver_->arrivals();
-    return traffic;
-  }
+  Traffic traffic() const override { return sender_->counts().beside(receiver_->arrivals()); }
 
   // From the engine: a message came; the worker has had a turn (`quiet`: in which nothing moved).
   ucs_status_t take(const UcxArrival& arrival);

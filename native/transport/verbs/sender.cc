@@ -213,10 +213,10 @@ bool Sender::send_share(size_t number) {
     const bool last = complete && lanes_.size() > 1 && frame.final_rows == frame.rows;
     failed_ = !lane.pair->post(requests, last);
     if (last) end_of(number) = lane.pair->posted();
-    requests_.add(requests.size());
-    bytes_.add(chain.bytes());
+    counts_.requests.add(requests.size());
+    counts_.bytes.add(chain.bytes());
     if (!complete) continue;
-    immediates_.add(1);
+    counts_.messages.add(1);
     return !failed_;
   }
   return false;

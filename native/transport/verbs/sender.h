@@ -35,7 +35,7 @@ class Sender {
 
   std::vector<Lane>& lanes() { return lanes_; }
   // An immediate is a message.
-  Traffic traffic() const { return {immediates_.read(), requests_.read(), bytes_.read(), 0}; }
+  const Sent& counts() const { return counts_; }
 
  private:
   class Chain;
@@ -63,7 +63,7 @@ class Sender {
   uint32_t slot_ = 0;
   bool failed_ = false;
   std::atomic<bool> pending_{false};
-  Counter immediates_, requests_, bytes_;
+  Sent counts_;
 };
 
 }  // namespace weft::verbs

@@ -109,9 +109,7 @@ void VerbsLink::describe(const std::vector<Lane>& lanes, const Card& theirs) {
 }
 
 Traffic VerbsLink::traffic() const {
-  Traffic traffic = sender_ ? sender_->traffic() : Traffic{};
-  traffic.arrivals = arrivals_.read();
-  return traffic;
+  return sender_ ? sender_->counts().beside(arrivals_.read()) : Traffic{0, 0, 0, arrivals_.read()};
 }
 
 void VerbsLink::publish(const Outgoing& rows) {
