@@ -227,6 +227,17 @@ export interface RdmaDevice {
   }[];
 }
 
+/** native/transport/ucx/ucx.h */
+export interface UcxOffer {
+  version: string;
+  /** What it could use, as it names them: 'tcp/eth0', 'rc_verbs/mlx5_0:1'. */
+  resources: string[];
+  /** Whether some of that is neither TCP nor memory of this host. */
+  fabric: boolean;
+  /** Kinds of memory that it could reach: 'host', 'cuda', 'rocm' and so on. */
+  memory: string[];
+}
+
 /** native/bench/workload.h */
 export interface NativeWorkload {
   attention: number;
@@ -298,6 +309,8 @@ export interface NativeAddon {
   unavailable(transport: string): string;
   /** The RDMA devices of this machine, or why there can't be any. */
   rdmaDevices(): RdmaDevice[] | string;
+  /** What UCX could use on this machine, or why it can't be used. Loads it, which is for good. */
+  ucxOffer(): UcxOffer | string;
   /** 16 characters that no other process has. */
   processKey: string;
   /** Ends every blocking wait of every thread of this process with `closed`. */

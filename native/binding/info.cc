@@ -7,6 +7,7 @@
 #include "core/cpu.h"
 #include "kernels/isa.h"
 #include "transport/transport.h"
+#include "transport/ucx/ucx.h"
 #include "transport/verbs/device.h"
 #include "wire/frame.h"
 
@@ -103,12 +104,32 @@ Napi::Value rdma_devices(const Napi::CallbackInfo& info) {
   return devices;
 }
 
+Napi::Array to_js(Napi::Env env, const std::vector<std::string>& texts) {
+  auto js = Napi::Array::New(env);
+  for (uint32_t i = 0; i < texts.size(); ++i) js.Set(i, texts[i]);
+  return js;
+}
+
+// ucxOffer() -> what UCX could use here, or why it can't be used
+Napi::Value ucx_offer_of_machine(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const auto offer = ucx_offer();
+  if (!offer) return Napi::String::New(env, offer.error().what);
+  auto js = Napi::Object::New(env);
+  js.Set("version", offer->version);
+  js.Set("resources", to_js(env, offer->resources));
+  js.Set("fabric", offer->fabric);
+  js.Set("memory", to_js(env, offer->memory));
+  return js;
+}
+
 }  // namespace
 
 void init_info(Napi::Env env, Napi::Object exports) {
   exports.Set("info", Napi::Function::New(env, info_of_build));
   exports.Set("unavailable", Napi::Function::New(env, unavailable));
   exports.Set("rdmaDevices", Napi::Function::New(env, rdma_devices));
+  exports.Set("ucxOffer", Napi::Function::New(env, ucx_offer_of_machine));
   exports.Set("processKey", process_key());
 }
 

@@ -1,7 +1,7 @@
 import { availableParallelism, cpus, release, totalmem, type } from 'node:os';
 import { isWeftError } from '../errors.js';
 import { PROTOCOL_VERSION } from '../mesh/limits.js';
-import type { RdmaDevice } from '../native.js';
+import type { RdmaDevice, UcxOffer } from '../native.js';
 import { oneLine } from './error-line.js';
 import { type LoadedAddon, loadAddon } from './load-addon.js';
 import { machine } from './machine.js';
@@ -26,6 +26,8 @@ export interface Info {
   transports: TransportFacts[];
   /** RDMA devices with ports, GIDs and limits, or why there can't be any. */
   rdma: { devices: RdmaDevice[]; why?: string };
+  /** What UCX could use here, or why there is none. */
+  ucx: UcxOffer | { why: string };
   /** Versions; both ends must have the same. `frame` is the addon's. */
   protocols: { frame: number | undefined; control: number };
 }
@@ -71,12 +73,17 @@ export async function collectInfo(): Promise<Info> {
       };
     }),
     rdma: rdmaFacts(native?.rdmaDevices() ?? 'the addon does not load'),
+    ucx: ucxFacts(native?.ucxOffer() ?? 'the addon does not load'),
     protocols: { frame: info?.frameVersion, control: PROTOCOL_VERSION },
   };
 }
 
 function rdmaFacts(found: RdmaDevice[] | string): Info['rdma'] {
   return typeof found === 'string' ? { devices: [], why: found } : { devices: found };
+}
+
+function ucxFacts(found: UcxOffer | string): Info['ucx'] {
+  return typeof found === 'string' ? { why: found } : found;
 }
 
 async function tryAddon(): Promise<LoadedAddon | { error: string }> {

@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import type { UcxOffer } from '../native.js';
 import { collectInfo, type Info } from './info-facts.js';
 import { byteText, columns, paint, printJson } from './output.js';
 
@@ -15,7 +16,7 @@ export function registerInfo(program: Command): void {
     });
 }
 
-export function infoText({ version, addon, node, machine, transports, protocols, rdma }: Info): string {
+export function infoText({ version, addon, node, machine, transports, protocols, rdma, ucx }: Info): string {
   const loaded = 'path' in addon;
   const memory = `${byteText(machine.memoryBytes)}, ${byteText(machine.availableBytes)} available`;
   const facts = columns([
@@ -32,6 +33,7 @@ export function infoText({ version, addon, node, machine, transports, protocols,
     ['cores', `${machine.usableCores} usable of ${machine.cores}`],
     ['memory', memory],
     ['kernel', machine.kernel],
+    ...('version' in ucx ? [['ucx', ucxText(ucx)]] : []),
     ['protocols', `frames ${protocols.frame ?? 'unknown'}, control ${protocols.control}`],
   ]);
   if (transports.length === 0) return facts;
@@ -45,6 +47,10 @@ export function infoText({ version, addon, node, machine, transports, protocols,
   return [facts, columns([head, ...rows]), ...(rdma.devices.length > 0 ? [devicesText(rdma)] : [])].join(
     '\n\n',
   );
+}
+
+function ucxText({ version, resources, memory }: UcxOffer): string {
+  return `${version}: ${resources.join(', ')}; memory: ${memory.join(', ')}`;
 }
 
 /** A line for each port, and one for each of its addresses behind the first. */

@@ -28,6 +28,7 @@ namespace weft {
   F(ucp_init_version) \
   F(ucp_cleanup) \
   F(ucp_context_print_info) \
+  F(ucp_context_query) \
   F(ucp_mem_map) \
   F(ucp_mem_unmap) \
   F(ucp_worker_create) \

@@ -41,7 +41,8 @@ Expected<std::unique_ptr<Link>> UcxTransport::link(const Local& local, Session s
 Expected<UcxOffer> ucx_offer() {
   const auto worker = UcxWorker::create(1);
   if (!worker) return std::unexpected(worker.error());
-  UcxOffer offer{(*worker)->ucx().ucp_get_version_string(), (*worker)->resources()};
+  UcxOffer offer{(*worker)->ucx().ucp_get_version_string(), (*worker)->resources(), false,
+                 (*worker)->memory_kinds()};
   offer.fabric = std::any_of(offer.resources.begin(), offer.resources.end(), is_fabric);
   return offer;
 }

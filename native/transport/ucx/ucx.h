@@ -23,6 +23,7 @@ struct UcxOffer {
   std::string version;
   std::vector<std::string> resources;  // transport/device, as UCX names them
   bool fabric = false;                 // some of it is neither TCP nor memory of this host
+  std::vector<std::string> memory;     // kinds that it could reach: "host", "cuda", "rocm" and so on
 };
 Expected<UcxOffer> ucx_offer();
 

@@ -2,26 +2,52 @@
 
 #if WEFT_HAVE_UCX
 
+#include <algorithm>
 #include <cstdlib>
+#include <initializer_list>
 #include <string_view>
 #include <utility>
 
 namespace weft {
 
 namespace {
-// Endpoints report failures (UCP_ERR_HANDLING_MODE_PEER), and UCX uses only what can do so. Its shared memory
-// can, but does not by default: with UCX_TLS=posix nothing would be left. UCX warns of an option that nothing
-// has a use for, so it is set only where something has.
-bool may_share_memory() {
-  if (getenv("UCX_POSIX_ERROR_HANDLING") != nullptr) return false;
+// What is better for us than UCX's default, where nobody has set it: the environment goes first.
+struct Option {
+  const char* name;
+  const char* value;
+  const char* variable;
+  std::initializer_list<std::string_view> transports;  // as UCX_TLS calls those that have a use for it
+};
+const Option kOptions[] = {
+    // Endpoints report failures (UCP_ERR_HANDLING_MODE_PEER), and UCX uses only what can do so. Its shared
+    // memory
+    // can, but does not by default: with UCX_TLS=posix nothing would be left.
+    {"MM_ERROR_HANDLING", "y", "UCX_POSIX_ERROR_HANDLING", {"posix", "sm", "shm", "all"}},
+    // Such endpoints get large messages over tcp segment by segment. In 1.13, with 8 and 64 KiB, that takes
+    // half as
+    // long again as what others use.
+    {"TX_SEG_SIZE", "256k", "UCX_TCP_TX_SEG_SIZE", {"tcp", "all"}},
+    {"RX_SEG_SIZE", "256k", "UCX_TCP_RX_SEG_SIZE", {"tcp", "all"}},
+};
+
+// Of a segment, what is left beside UCX's headers and ours.
+constexpr size_t kTcpMessageBytes = 240 * 1024;
+
+// UCX warns of an option that nothing has a use for.
+bool has_a_use(const Option& option) {
   const char* chosen = getenv("UCX_TLS");
   if (chosen == nullptr) return true;
   const std::string_view names = chosen;
   return names.find('^') == names.npos &&
-         (names.find("posix") != names.npos || names.find("sm") != names.npos ||
-          names.find("shm") != names.npos || names.find("all") != names.npos);
+         std::any_of(option.transports.begin(), option.transports.end(),
+                     [&](std::string_view name) { return names.find(name) != names.npos; });
 }
 }  // namespace
+
+size_t UcxWorker::tcp_message_bytes() {
+  const bool ours = getenv("UCX_TCP_TX_SEG_SIZE") == nullptr && getenv("UCX_TCP_RX_SEG_SIZE") == nullptr;
+  return ours ? kTcpMessageBytes : 0;
+}
 
 Expected<std::unique_ptr<UcxWorker>> UcxWorker::create(size_t peers) {
   const auto ucx = ucx_library();
@@ -44,7 +70,9 @@ Expected<void> UcxWorker::open(size_t peers) {
   ucp_config_t* config = nullptr;
   ucs_status_t status = ucx_.ucp_config_read(nullptr, nullptr, &config);
   if (status != UCS_OK) return ucx_failure(ucx_, "UCX does not take its configuration", status);
-  if (may_share_memory()) ucx_.ucp_config_modify(config, "MM_ERROR_HANDLING", "y");
+  for (const Option& option : kOptions)
+    if (getenv(option.variable) == nullptr && has_a_use(option))
+      ucx_.ucp_config_modify(config, option.name, option.value);
   ucp_params_t params{};
   params.field_mask = UCP_PARAM_FIELD_FEATURES | UCP_PARAM_FIELD_ESTIMATED_NUM_EPS;
   params.features = UCP_FEATURE_AM | UCP_FEATURE_RMA | UCP_FEATURE_WAKEUP;
@@ -91,6 +119,22 @@ ucp_mem_h UcxWorker::register_memory(std::span<std::byte> memory) {
 
 void UcxWorker::forget_memory(ucp_mem_h memory) {
   if (memory != nullptr) ucx_.ucp_mem_unmap(context_, memory);
+}
+
+std::vector<std::string> UcxWorker::memory_kinds() const {
+  ucp_context_attr_t attributes{};
+  attributes.field_mask = UCP_ATTR_FIELD_MEMORY_TYPES;
+  if (ucx_.ucp_context_query(context_, &attributes) != UCS_OK) return {};
+  static constexpr std::pair<ucs_memory_type_t, const char*> kKinds[] = {
+      {UCS_MEMORY_TYPE_HOST, "host"},
+      {UCS_MEMORY_TYPE_CUDA, "cuda"},
+      {UCS_MEMORY_TYPE_CUDA_MANAGED, "cuda-managed"},
+      {UCS_MEMORY_TYPE_ROCM, "rocm"},
+      {UCS_MEMORY_TYPE_ROCM_MANAGED, "rocm-managed"}};
+  std::vector<std::string> kinds;
+  for (const auto& [type, name] : kKinds)
+    if (attributes.memory_types & UCS_BIT(type)) kinds.emplace_back(name);
+  return kinds;
 }
 
 std::vector<std::string> UcxWorker::resources() const {

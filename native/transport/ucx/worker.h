@@ -31,8 +31,12 @@ class UcxWorker {
   // piece.
   ucp_mem_h register_memory(std::span<std::byte> memory);
   void forget_memory(ucp_mem_h memory);
+  // Messages of up to so many bytes go over tcp in one segment; 0: as UCX was told by others.
+  static size_t tcp_message_bytes();
   // "tcp/eth0", "rc_verbs/mlx5_0:1" and so on.
   std::vector<std::string> resources() const;
+  // "host", "cuda" and so on.
+  std::vector<std::string> memory_kinds() const;
 
  private:
   explicit UcxWorker(const UcxLibrary& ucx) : ucx_(ucx) {}

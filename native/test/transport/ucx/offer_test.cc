@@ -25,6 +25,8 @@ TEST(UcxOffer, ListsWhatThereIs) {
     fabric |= resource.starts_with("rc_") || resource.starts_with("ud_") || resource.starts_with("dc_");
   }
   EXPECT_EQ(offer->fabric, fabric);
+  ASSERT_FALSE(offer->memory.empty());
+  EXPECT_EQ(offer->memory.front(), "host");
 }
 
 TEST(UcxOffer, IsEmptyWhenUcxHasNothing) {
