@@ -53,12 +53,20 @@ class Harness {
       targets_.push_back({publication, destination, wire::PublicationLayout(shape(shape_number)), at});
       at += targets_.back().layout.bytes() + kGuard;
     }
+    for (size_t& lease : leases_at_) {
+      lease = at;
+      at += kLeaseBytes + kGuard;
+    }
     memory_ = *Mapping::anonymous(at);
     std::vector<Inbound> inbound;
     for (const Target& t : targets_) inbound.push_back({t.publication, t.destination, t.offset, &t.layout});
-    receiver_ = std::make_unique<TcpReceiver>(kEpoch, std::move(inbound), memory_);
+    receiver_ = std::make_unique<TcpReceiver>(kEpoch, std::move(inbound), memory_, leases_);
+    for (const size_t lease : leases_at_)
+      (void)leases_.open({memory_->data() + lease, kLeaseBytes}, kLeaseCounters);
+    leases_.close(1);  // nobody writes there any more
     used_.assign(at, false);
     for (const Target& t : targets_) mark(t);
+    std::fill_n(used_.begin() + static_cast<ptrdiff_t>(leases_at_[0]), kLeaseBytes, true);
     for (size_t i = 0; i < at; ++i)
       if (!used_[i]) memory_->data()[i] = kPaint;
     for (const Target& t : targets_) seen_.emplace_back(t.layout.shape().depth);
@@ -120,6 +128,8 @@ class Harness {
 
   // What a reader does, and what it relies on.
   void look() {
+    for (uint16_t c = 0; c < kLeaseCounters; ++c)
+      if ((*leases_.counters(1))[c].load() != 0) broken("counted for a lease that is over");
     for (size_t i = 0; i < targets_.size(); ++i) {
       const Target& t = targets_[i];
       const auto& s = t.layout.shape();
@@ -153,7 +163,9 @@ class Harness {
   }
 
   std::vector<Target> targets_;
+  size_t leases_at_[2];
   std::shared_ptr<Mapping> memory_;
+  Leases leases_;
   std::unique_ptr<TcpReceiver> receiver_;
   std::vector<bool> used_;
   std::vector<std::vector<uint64_t>> seen_, released_;  // [target][slot]

@@ -15,6 +15,10 @@ constexpr unsigned kShapes = 3;
 // shape.
 constexpr std::pair<uint16_t, uint16_t> kStreams[] = {{5, 0}, {7, 0}};
 
+// Of two leases, numbers 0 and 1, both of generation 1; the second is over.
+constexpr size_t kLeaseBytes = 3000;
+constexpr uint16_t kLeaseCounters = 3;
+
 const wire::PublicationShape& shape(unsigned which);
 
 // How it ended. Aborts the process when a rule was broken.

@@ -28,10 +28,12 @@ Expected<std::unique_ptr<Arena>> Arena::create(size_t bytes, uint32_t member, ui
   bytes = align_up(std::max(bytes, hot_bytes), 4096);
   Fd file(memfd_create("tensorweft", MFD_CLOEXEC | MFD_ALLOW_SEALING));
   if (!file) return fail(Code::system, "memfd_create", errno);
-  if (ftruncate(file.get(), static_cast<off_t>(bytes)) != 0)
+  if (ftruncate(file.get(), static_cast<off_t>(lane_at(bytes, kLanes))) != 0)
     return fail(Code::system, "ftruncate of the arena", errno);
   auto mapping = Mapping::of_file(file.get(), bytes, true);
   if (!mapping) return std::unexpected(mapping.error());
+  auto lanes = Mapping::of_file(file.get(), kLanes * kLaneBytes, true, bytes);
+  if (!lanes) return std::unexpected(lanes.error());
   // Our own mapping stays writable; after this seal nobody can make another writable one. Kernels before 5.1
   // don't know the seal, and the descriptor that peers get is read-only anyway.
   fcntl(file.get(), F_ADD_SEALS, F_SEAL_FUTURE_WRITE);
@@ -44,6 +46,7 @@ Expected<std::unique_ptr<Arena>> Arena::create(size_t bytes, uint32_t member, ui
 
   auto arena = std::make_unique<Arena>();
   arena->mapping_ = std::move(*mapping);
+  arena->lanes_ = std::move(*lanes);
   arena->read_only_ = std::move(read_only);
   arena->mapping_->back_with_huge_pages(hot_bytes);
   auto* header = new (arena->data()) ArenaHeader{};

@@ -30,6 +30,11 @@ struct ArenaHeader {
 static_assert(offsetof(ArenaHeader, parked) == 128);
 static_assert(sizeof(ArenaHeader) <= kArenaHeaderBytes);
 
+// Behind the arena, in the same file, lies a lane for each member: what the owner tells it besides the rows.
+// Pages of it that nobody uses are none.
+constexpr size_t kLaneBytes = 20 * 1024;
+constexpr size_t kLanes = 1024;
+
 class Arena {
  public:
   // The first `hot_bytes` are used in every round.
@@ -40,13 +45,17 @@ class Arena {
   const std::shared_ptr<Mapping>& mapping() const { return mapping_; }
   std::byte* data() const { return mapping_->data(); }
   size_t size() const { return mapping_->size(); }
+  // To the member of that number, which is below kLanes.
+  std::byte* lane(uint32_t member) const { return lanes_->data() + member * kLaneBytes; }
+  // Where its lane lies in the file of an arena of that size.
+  static size_t lane_at(size_t arena_bytes, uint32_t member) { return arena_bytes + member * kLaneBytes; }
   // A read-only descriptor of the file, for peers.
   int shared_fd() const { return read_only_.get(); }
   // No more peers will come. The memory stays for as long as anybody holds the mapping.
   void close() { read_only_.reset(); }
 
  private:
-  std::shared_ptr<Mapping> mapping_;
+  std::shared_ptr<Mapping> mapping_, lanes_;
   Fd read_only_;
 };
 

@@ -22,6 +22,8 @@ namespace weft {
 // its own, so that one can't swallow the other's ring.
 enum class Bay : uint32_t { caller = 0, service = 1 };
 constexpr size_t kBays = 2;
+// In `parked`, set by a service thread that sleeps for what comes in lanes alone: rows do not concern it.
+constexpr uint32_t kLanesBit = 1u << kBays;
 
 class Doorbell {
  public:
@@ -33,6 +35,13 @@ class Doorbell {
   void ring() const {
     std::atomic_thread_fence(std::memory_order_seq_cst);
     if (const uint32_t mask = parked_->load(std::memory_order_relaxed); mask != 0) wake(mask);
+  }
+  // After something was put into a lane.
+  void ring_for_lane() const {
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+    uint32_t mask = parked_->load(std::memory_order_relaxed);
+    if (mask & kLanesBit) mask |= 1u << static_cast<uint32_t>(Bay::service);
+    if (mask != 0) wake(mask);
   }
   void wake(uint32_t mask) const;
   void close() { bells_ = {}; }

@@ -15,14 +15,15 @@ namespace {
 
 // Maps at an address where huge pages can be mapped as what they are: a mapping of them at any other address
 // is a mapping of small pages.
-void* map_aligned(size_t bytes, int protection, int flags, int fd) {
-  if (bytes < kHugePage) return mmap(nullptr, bytes, protection, flags, fd, 0);
+void* map_aligned(size_t bytes, int protection, int flags, int fd, size_t from = 0) {
+  const auto offset = static_cast<off_t>(from);
+  if (bytes < kHugePage) return mmap(nullptr, bytes, protection, flags, fd, offset);
   void* reserved =
       mmap(nullptr, bytes + kHugePage, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (reserved == MAP_FAILED) return MAP_FAILED;
   const auto start = reinterpret_cast<uintptr_t>(reserved);
   const uintptr_t aligned = align_up(start, kHugePage);
-  void* data = mmap(reinterpret_cast<void*>(aligned), bytes, protection, flags | MAP_FIXED, fd, 0);
+  void* data = mmap(reinterpret_cast<void*>(aligned), bytes, protection, flags | MAP_FIXED, fd, offset);
   const int error = errno;
   // Give back what lies around it.
   const uintptr_t end = data == MAP_FAILED ? start : align_up(aligned + bytes, 4096);
@@ -36,17 +37,17 @@ void* map_aligned(size_t bytes, int protection, int flags, int fd) {
 
 Mapping::~Mapping() { munmap(data_, size_); }
 
-Expected<std::shared_ptr<Mapping>> Mapping::of_file(int fd, size_t bytes, bool writable) {
+Expected<std::shared_ptr<Mapping>> Mapping::of_file(int fd, size_t bytes, bool writable, size_t from) {
   if (!writable) {
     struct stat info;
     if (fstat(fd, &info) != 0) return fail(Code::system, "fstat of a peer's arena", errno);
-    if (static_cast<size_t>(info.st_size) < bytes)
+    if (static_cast<size_t>(info.st_size) < from + bytes)
       return fail(Code::protocol, "the peer's arena is smaller than the agreed layout needs");
     const int seals = fcntl(fd, F_GET_SEALS);
     if (seals < 0 || (seals & F_SEAL_SHRINK) == 0)
       return fail(Code::protocol, "the peer's arena is not sealed against shrinking");
   }
-  void* data = map_aligned(bytes, writable ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED, fd);
+  void* data = map_aligned(bytes, writable ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED, fd, from);
   if (data == MAP_FAILED) return fail(Code::system, "mmap of an arena", errno);
   return std::shared_ptr<Mapping>(new Mapping(static_cast<std::byte*>(data), bytes));
 }

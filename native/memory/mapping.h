@@ -24,9 +24,9 @@ class Mapping {
   std::byte* data() const { return data_; }
   size_t size() const { return size_; }
 
-  // Maps all of `fd`. A read-only mapping demands that the file can't shrink (F_SEAL_SHRINK): without the
-  // seal its owner could make our reads fault.
-  static Expected<std::shared_ptr<Mapping>> of_file(int fd, size_t bytes, bool writable);
+  // Maps so many bytes of `fd` from a multiple of the page size on. A read-only mapping demands that the file
+  // can't shrink (F_SEAL_SHRINK): without the seal its owner could make our reads fault.
+  static Expected<std::shared_ptr<Mapping>> of_file(int fd, size_t bytes, bool writable, size_t from = 0);
   // Zeroed private memory.
   static Expected<std::shared_ptr<Mapping>> anonymous(size_t bytes);
 

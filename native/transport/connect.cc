@@ -280,7 +280,7 @@ Expected<void> Endpoint::connect(std::vector<PeerSpec> peers, int64_t deadline,
     Engine* engine = link->engine();
     const bool known = std::find(engines_.begin(), engines_.end(), engine) != engines_.end();
     if (engine != nullptr && !known) engines_.push_back(engine);
-    engines_bring_all_ = engines_bring_all_ && engine != nullptr;
+    engines_bring_all_ = engines_bring_all_ && link->packs_rows();
   }
   for (auto& list : poll_lists_) list.reserve(1 + engines_.size() + links_.size());
   service_ = std::thread([this] { serve(); });

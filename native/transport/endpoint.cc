@@ -59,12 +59,22 @@ bool Endpoint::progress() {
   return moved;
 }
 
+Expected<void> Endpoint::prepare(std::span<std::byte> memory) {
+  for (Engine* engine : engines_)
+    if (auto done = engine->prepare(memory); !done) return done;
+  return {};
+}
+
+bool Endpoint::engines_awake() const {
+  return std::any_of(engines_.begin(), engines_.end(),
+                     [](const Engine* engine) { return engine->fd() >= 0 || engine->rung(); });
+}
+
 void Endpoint::nudge() {
   // SYNC POINT nudge: we change what the service thread looks at, fence, load service_sleeps_; it stores
   // service_sleeps_, fences, looks once more, sleeps.
   std::atomic_thread_fence(std::memory_order_seq_cst);
-  if (service_sleeps_.load(std::memory_order_relaxed))
-    own_bell_.wake(1u << static_cast<uint32_t>(Bay::service));
+  if (service_sleeps_.load(std::memory_order_relaxed)) own_bell_.wake(bit(Bay::service));
 }
 
 void Endpoint::keep_sending() {
@@ -78,7 +88,7 @@ void Endpoint::interrupt() {
   interrupted_.store(true);
   // close() holds this lock while it takes the doorbell away, and has woken the caller itself.
   std::unique_lock open(connect_lock_, std::try_to_lock);
-  if (open && !closed_.load()) own_bell_.wake(1u << static_cast<uint32_t>(Bay::caller));
+  if (open && !closed_.load()) own_bell_.wake(bit(Bay::caller));
 }
 
 void Endpoint::close() {
@@ -95,7 +105,7 @@ void Endpoint::close() {
     sched_yield();
   }
   while (caller_waits_.load()) {
-    own_bell_.wake(1u << static_cast<uint32_t>(Bay::caller));
+    own_bell_.wake(bit(Bay::caller));
     sched_yield();
   }
   // One deadline for all: peers that take nothing in must not add up.

@@ -72,6 +72,10 @@ class Endpoint {
   // A peer broke the protocol.
   void condemn(size_t peer);
 
+  // Once connected: peers will get leases in this memory of the arena, which makes those cheap
+  // (pages/lease.h).
+  Expected<void> prepare(std::span<std::byte> memory);
+
   // Blocks the calling thread until the operation ends, its deadline passes or `cancel_flag` (of the
   // caller's, may be null) becomes non-zero. One caller at a time.
   Code wait(Operation& operation, const std::atomic<int32_t>* cancel_flag = nullptr);
@@ -105,7 +109,8 @@ class Endpoint {
   Expected<void> accept_all(int64_t deadline, const std::atomic<bool>* cancelled);
 
   Expected<void> make_engines();
-  bool progress();  // of every engine
+  bool progress();             // of every engine
+  bool engines_awake() const;  // something may come to one
   // No blocking wait may go on.
   bool over() const { return closed_.load() || interrupted_.load(); }
   bool serve_operations();
@@ -116,19 +121,19 @@ class Endpoint {
   // something to do already keeps us awake.
   void sleep(Bay bay, int64_t until, bool engines);
 
-  // SYNC POINT doorbell, the reader's half: from here on writers ring (when `wants_data`).
+  static constexpr uint32_t bit(Bay bay) { return 1u << static_cast<uint32_t>(bay); }
+  // SYNC POINT doorbell, the reader's half: from here on writers ring for these bits.
   class Asleep {
    public:
-    Asleep(std::atomic<uint32_t>& parked, Bay bay, bool wants_data)
-        : parked_(parked), bit_(wants_data ? 1u << static_cast<uint32_t>(bay) : 0) {
-      parked_.fetch_or(bit_, std::memory_order_seq_cst);
+    Asleep(std::atomic<uint32_t>& parked, uint32_t bits) : parked_(parked), bits_(bits) {
+      parked_.fetch_or(bits_, std::memory_order_seq_cst);
       std::atomic_thread_fence(std::memory_order_seq_cst);
     }
-    ~Asleep() { parked_.fetch_and(~bit_, std::memory_order_relaxed); }
+    ~Asleep() { parked_.fetch_and(~bits_, std::memory_order_relaxed); }
 
    private:
     std::atomic<uint32_t>& parked_;
-    uint32_t bit_;
+    uint32_t bits_;
   };
 
   EndpointOptions options_;
@@ -140,7 +145,7 @@ class Endpoint {
   std::vector<std::unique_ptr<Link>> links_;
   std::vector<std::pair<const Transport*, std::unique_ptr<Engine>>> shared_engines_;
   std::vector<Engine*> engines_;    // of all links, each once
-  bool engines_bring_all_ = false;  // no link goes without one
+  bool engines_bring_all_ = false;  // no rows come without one
   std::vector<std::pair<const Transport*, Fd>> listeners_;
 
   struct Handshakes;

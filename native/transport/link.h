@@ -5,10 +5,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 
 #include "memory/mapping.h"
 #include "transport/engine.h"
+#include "transport/leases.h"
 #include "wire/publication.h"
 
 namespace weft {
@@ -31,6 +33,15 @@ struct Outgoing {
   uint64_t generation;
   uint32_t from, to;
   bool begin;  // the first of the round
+};
+
+// Bytes of our arena for memory that the peer leased to us. They stay as they are until they are `written`.
+struct Writing {
+  wire::Ticket ticket;
+  uint16_t counter = 0;  // of the lease
+  uint64_t at = 0;       // in the lease
+  const std::byte* from = nullptr;
+  uint64_t bytes = 0;
 };
 
 // What we have sent over a link, and what came, since it is up: for those who count messages.
@@ -76,6 +87,22 @@ class Link {
   virtual void release(size_t inbound, uint64_t generation) = 0;
   // True while bytes of ours wait for room in the transport.
   virtual bool sending() const { return false; }
+
+  // Page push: one-sided writes into leased memory, completed by counting at the receiver.
+  // Lets the peer write into memory of our arena; fills in what a ticket says of the lease itself.
+  virtual Expected<wire::Ticket> lease(std::span<std::byte> memory, uint16_t counters) = 0;
+  // The fence: nothing is counted any more for the lease, and the peer is told. True: nothing writes into the
+  // memory any more, which may be used at once, and the number may be given again. False: the peer's device
+  // still may; quiet() says when it is over. To end the link is what ends it for sure.
+  virtual bool revoke(uint16_t lease) = 0;
+  virtual bool quiet(uint16_t lease) = 0;
+  // Never blocks. `again`: there is no room until more is written(), or the link is not up; `state`: the
+  // lease is over. ok: it has a number, and is done with its source when written() has come to that; whether
+  // it arrived is for the receiver to say. When the link is not up, all are done with.
+  virtual Code write(const Writing& write, uint64_t& number) = 0;
+  virtual uint64_t written() const = 0;
+  const Leases& leases() const { return leases_; }
+
   // Who moves this link's bytes; waiters must keep it going. Null where peers read each other's memory.
   virtual Engine* engine() { return nullptr; }
   // For poll(2), where the engine doesn't tell of the peer's end: readable when there is one to notice. -1:
@@ -110,6 +137,8 @@ class Link {
   // written to our memory any more, and nothing is read from it to be sent. A link that is not up promises
   // that, so its state changes last where the fence takes effort. May be called again.
   virtual void cut(LinkState how) = 0;
+
+  Leases leases_;
 
  private:
   std::atomic<LinkState> state_{LinkState::up};

@@ -14,7 +14,7 @@ void Body::step(size_t bytes) {
   while (at_ < pieces_.size()) {
     Piece& piece = pieces_[at_];
     const size_t part = std::min(bytes, piece.bytes);
-    piece.data += part;
+    if (piece.data != nullptr) piece.data += part;
     piece.bytes -= part;
     bytes -= part;
     if (piece.bytes > 0) return;
@@ -26,11 +26,15 @@ size_t Body::put(const std::byte* from, size_t bytes) {
   size_t done = 0;
   while (done < bytes && at_ < pieces_.size()) {
     const size_t part = std::min(bytes - done, pieces_[at_].bytes);
-    std::memcpy(pieces_[at_].data, from + done, part);
+    if (pieces_[at_].data != nullptr) std::memcpy(pieces_[at_].data, from + done, part);
     done += part;
     step(part);
   }
   return done;
+}
+
+void Body::forget() {
+  for (size_t i = at_; i < pieces_.size(); ++i) pieces_[i].data = nullptr;
 }
 
 size_t place_mirrors(std::vector<Inbound>& inbound) {
@@ -61,7 +65,7 @@ Code Mirrors::accept(const wire::Frame& frame, size_t& inbound) const {
   if (const Code gate = validate(frame, {epoch_, in.publication, in.destination, in.layout});
       gate != Code::ok)
     return gate;
-  if (frame.kind == wire::FrameKind::goodbye) return Code::ok;
+  if (frame.kind != wire::FrameKind::rows) return Code::ok;
   if (!known) return Code::protocol;
   inbound = static_cast<size_t>(match - inbound_.begin());
   const bool may = frame.flags & wire::kBegin ? may_begin(frame, inbound) : may_go_on(frame, inbound);

@@ -13,7 +13,8 @@
 
 namespace weft {
 
-// Where a frame's body goes: pieces of our memory, filled in the order in which its bytes come.
+// Where a frame's body goes: pieces of our memory, filled in the order in which its bytes come. A piece
+// without memory takes bytes that nobody wants.
 class Body {
  public:
   struct Piece {
@@ -30,6 +31,8 @@ class Body {
   void step(size_t bytes);
   // Copies bytes that have come elsewhere; as many as it has place for.
   size_t put(const std::byte* from, size_t bytes);
+  // Nobody wants what is still to come.
+  void forget();
 
  private:
   std::vector<Piece> pieces_;
@@ -42,7 +45,7 @@ class Mirrors {
   Mirrors(uint32_t epoch, std::vector<Inbound> inbound, std::shared_ptr<Mapping> memory);
 
   // Which publication a frame is for, if it is in order: whether it may come at all, and now. Then, for
-  // frames of rows, apply() with that number once the body is there.
+  // frames of rows, apply() with that number once the body is there. Frames of leases are for Leases.
   Code accept(const wire::Frame& frame, size_t& inbound) const;
   // Where an accepted frame's body goes. A body has at most most_pieces().
   void body_of(const wire::Frame& frame, size_t inbound, Body& body);

@@ -1,14 +1,16 @@
-// What waits to be sent to a peer: a bounded queue of row ranges, which goes out as frames, and the pieces of
-// the publisher's slot that a frame's body consists of.
+// What waits to be sent to a peer: row ranges and writes into its memory, each a bounded queue, which go out
+// as frames, and the pieces of our memory that a frame's body consists of. Rows go first.
 #pragma once
 
 #include <algorithm>
 #include <cstdint>
+#include <deque>
 #include <span>
 #include <vector>
 
 #include "transport/link.h"
 #include "wire/frame.h"
+#include "wire/lease.h"
 
 namespace weft {
 
@@ -21,15 +23,36 @@ class Outbox {
   // rows for it), so an honest peer never fills the queue. False: it is full.
   bool enqueue(const Outgoing& rows);
   void enqueue_goodbye();
-  bool empty() const { return size_ == 0; }
-  void clear() { size_ = 0; }
+  bool empty() const { return size_ == 0 && !has_writes() && notes_.empty(); }
+  void clear();
 
-  // The frame at the head of the queue: made by seal(), of at most that many bytes unless a single row has
-  // more, and the same until it is sent().
-  bool sealed() const { return sealed_; }
+  // `again`: the queue is full; `state`: the lease is over. ok: what written() is when it is done with.
+  Code enqueue(const Writing& write, uint64_t& number);
+  // revoke and revoked.
+  void enqueue(const wire::LeaseFrame& note);
+  // Writes into a lease, up to that generation of it, are not wanted any more; a sealed frame is, though.
+  void drop_writes(uint16_t lease, uint64_t generation);
+  // Of all writes that were queued, how many have been sent or dropped: the first so many.
+  uint64_t written() const { return written_.load(std::memory_order_acquire); }
+  // What the sealed frame writes, and the ticket for it.
+  const Writing& write() const { return writes_[first_write_ % kMostWrites].what; }
+
+  // The frame that is next: made by seal(), of at most that many bytes unless a single row has more, and the
+  // same until it is sent().
+  bool sealed() const { return sealed_ != nullptr; }
+  // The sealed frame is all that is queued of writes.
+  bool ends_writes() const;
+  // What seal() would make: bulk can wait, and rows go past what has no room.
+  bool next_is_write() const { return sealed_ == nullptr && !has_rows() && notes_.empty() && has_writes(); }
+  bool next_is_of_lease() const {
+    return sealed_ == nullptr && !has_rows() && (has_writes() || !notes_.empty());
+  }
   void seal(size_t most_bytes = SIZE_MAX);
-  const wire::Frame& frame() const { return at(0).frame; }
+  const wire::Frame& frame() const { return *sealed_; }
   const Outgoing& rows() const { return at(0).rows; }
+  // Calls f(data, bytes) for each piece of the sealed frame's body, in order, until it returns false.
+  template <class F>
+  void for_each_piece(F&& f) const;
   void sent();
 
  private:
@@ -41,6 +64,17 @@ class Outbox {
     uint32_t first = 0, end = 0;
     wire::Frame frame{};
   };
+  struct WriteEntry {
+    Writing what{};
+    uint64_t sent = 0;  // bytes
+  };
+  static constexpr size_t kMostWrites = 256;
+
+  bool has_rows() const { return size_ > 0 && at(0).frame.kind == wire::FrameKind::rows; }
+  bool has_writes() const { return first_write_ < end_write_; }
+  void seal_rows(size_t most_bytes);
+  void seal_write(size_t most_bytes);
+  void pass_finished_writes();
 
   const Entry& at(size_t i) const { return entries_[(head_ + i) % entries_.size()]; }
   Entry& at(size_t i) { return entries_[(head_ + i) % entries_.size()]; }
@@ -49,7 +83,13 @@ class Outbox {
   uint32_t epoch_;
   std::vector<Entry> entries_;
   size_t head_ = 0, size_ = 0;
-  bool sealed_ = false;
+  std::deque<wire::LeaseFrame> notes_;
+  std::vector<WriteEntry> writes_;  // made with the first; a ring, whose places are numbered without end
+  uint64_t first_write_ = 0, end_write_ = 0;
+  std::atomic<uint64_t> written_{0};
+  std::vector<uint64_t> revoked_;  // by lease: the generations that are over
+  wire::Frame lease_frame_;        // what is sealed, if it is not a frame of rows or a goodbye
+  const wire::Frame* sealed_ = nullptr;
 };
 
 // Calls f(data, bytes, at) for each piece of a sealed frame's body, in order; `at` is the place in a mirror
@@ -81,6 +121,15 @@ void for_each_piece(const wire::Frame& frame, const Outgoing& rows, F&& f) {
       i = run;
     }
   }
+}
+
+template <class F>
+void Outbox::for_each_piece(F&& f) const {
+  if (sealed_->kind == wire::FrameKind::rows)
+    weft::for_each_piece(*sealed_, rows(),
+                         [&](const std::byte* data, size_t bytes, size_t) { return f(data, bytes); });
+  else if (sealed_->kind == wire::FrameKind::write)
+    f(write().from + writes_[first_write_ % kMostWrites].sent, size_t{sealed_->body_bytes});
 }
 
 }  // namespace weft

@@ -91,10 +91,15 @@ void Endpoint::serve() {
       // Peers need to ring only for who waits for their data; that it costs them a system call is why an idle
       // service thread does not count. The fence in here also serves the sync points nudge and ticking: all
       // that decides how we sleep is loaded after it.
-      Asleep asleep(arena_->header().parked, Bay::service, busy);
+      const auto rung = [&] {
+        return std::any_of(engines_.begin(), engines_.end(), [](const Engine* e) { return e->rung(); });
+      };
+      const uint32_t lanes = rung() && !caller_waits_.load() ? kLanesBit : 0;
+      Asleep asleep(arena_->header().parked, (busy ? bit(Bay::service) : 0) | lanes);
       const bool callers_turn = !busy && (caller_waits_.load() || caller_waited_.exchange(false));
-      const bool tick = !engines_.empty() && callers_turn && !caller_sleeps_.load();
+      const bool tick = engines_awake() && callers_turn && !caller_sleeps_.load();
       const bool sleepy = !(!callers_turn && progress()) && !serve_operations() && !closed() &&
+                          (lanes != 0 || callers_turn || !rung()) &&
                           (busy || submitted_.load(std::memory_order_relaxed) == 0);
       if (sleepy) {
         const bool sending =

@@ -60,7 +60,7 @@ Code Endpoint::wait(Operation& operation, const std::atomic<int32_t>* cancel_fla
     if (idle != Idle::park) continue;
 
     caller_sleeps_.store(true, std::memory_order_relaxed);
-    Asleep asleep(arena_->header().parked, Bay::caller, true);
+    Asleep asleep(arena_->header().parked, bit(Bay::caller));
     if (progress()) continue;
     outcome = operation.step();
     if (outcome != Code::again) break;
@@ -69,7 +69,7 @@ Code Endpoint::wait(Operation& operation, const std::atomic<int32_t>* cancel_fla
     sleep(Bay::caller, std::min(operation.wake_ns(), poll_again), true);
   }
   // The service thread left the engines to us for as long as we sleep on them; give them back.
-  if (caller_sleeps_.exchange(false, std::memory_order_seq_cst) && !engines_.empty()) nudge();
+  if (caller_sleeps_.exchange(false, std::memory_order_seq_cst) && engines_awake()) nudge();
   caller_waits_.store(false, std::memory_order_release);  // last: now close() may go on
   return outcome;
 }

@@ -1,6 +1,7 @@
 #include "wire/frame.h"
 
 #include "wire/crc32c.h"
+#include "wire/lease.h"
 
 namespace weft::wire {
 
@@ -20,6 +21,12 @@ Code validate(const Frame& frame, const FrameExpectation& expected) {
   if (frame.crc != crc32c(&frame, offsetof(Frame, crc))) return Code::protocol;
   if (frame.epoch != expected.epoch) return Code::protocol;
   if (frame.kind == FrameKind::goodbye) return frame.body_bytes == 0 ? Code::ok : Code::protocol;
+  if (of_lease(frame)) {
+    const bool body = frame.kind == FrameKind::write
+                          ? frame.body_bytes > 0 && frame.body_bytes <= kMaxWriteBytes
+                          : frame.body_bytes == 0;
+    return body && frame.generation > 0 ? Code::ok : Code::protocol;
+  }
   if (frame.kind != FrameKind::rows) return Code::protocol;
   if (frame.publication != expected.publication || frame.destination != expected.destination)
     return Code::protocol;

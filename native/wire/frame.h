@@ -16,6 +16,10 @@ constexpr uint8_t kFrameVersion = 1;
 enum class FrameKind : uint8_t {
   rows = 1,     // rows of a round; the body is [list][metadata][column 0 rows][column 1 rows]...
   goodbye = 2,  // the sender closes on purpose; nothing follows
+  // Page push, wire/lease.h:
+  write = 3,    // the body goes into memory that is leased to the sender
+  revoke = 4,   // from the lease's holder: write no more
+  revoked = 5,  // the answer, behind all that was written, where devices write by themselves
 };
 
 // A round's first frame carries what the slot head, the metadata and the destination's list say; later frames

@@ -62,7 +62,7 @@ class MirrorBench {
                        uint16_t destination = 2)
       : layout(shape),
         memory_(layout.bytes() + 2 * kGuard),
-        receiver(kStreamEpoch, {{publication, destination, kGuard, &layout}}, memory_.mapping()) {
+        receiver(kStreamEpoch, {{publication, destination, kGuard, &layout}}, memory_.mapping(), leases) {
     std::memset(memory_.data(), 0xA5, kGuard);
     std::memset(memory_.data() + kGuard + layout.bytes(), 0xA5, kGuard);
   }
@@ -107,6 +107,7 @@ class MirrorBench {
   Pages memory_;
 
  public:
+  Leases leases;
   TcpReceiver receiver;
   SocketPair sockets;
 };

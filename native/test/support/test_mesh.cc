@@ -25,7 +25,7 @@ wire::Bytes32 MeshPlan::proof(uint32_t from, uint32_t to) {
   return proof;
 }
 
-size_t MeshPlan::arena_bytes(uint32_t member) const {
+size_t MeshPlan::heap_at(uint32_t member) const {
   return is_attention(member) ? heap_offset(*dispatch, 1) : heap_offset(*reply, config.attention);
 }
 

@@ -17,7 +17,8 @@ struct MeshPlan {
 
   uint32_t members() const { return config.attention + config.ffn; }
   bool is_attention(uint32_t member) const { return member < config.attention; }
-  size_t arena_bytes(uint32_t member) const;
+  size_t heap_at(uint32_t member) const;
+  size_t arena_bytes(uint32_t member) const { return heap_at(member) + heap_bytes; }
   EndpointOptions options(uint32_t member) const;
   std::string listen_key(uint32_t member) const { return key + "-" + std::to_string(member); }
   // Attention ranks dial. addresses: [members], of those that listen.
@@ -29,6 +30,7 @@ struct MeshPlan {
   ExchangeConfig config;
   WaitPolicy wait;
   std::vector<std::string> hosts;  // by member, when they are not all 127.0.0.1
+  size_t heap_bytes = 0;           // of each arena, behind the publications
   std::string key;                 // unique in this process and, by the process id, on this host
   std::shared_ptr<const wire::PublicationLayout> dispatch, reply;
 };

@@ -107,7 +107,7 @@ TEST_P(EachKind, AFieldThatIsWrongIsRefused) {
   EXPECT_EQ(gate.after([](Frame& f) { f.magic ^= 0x100; }), Code::protocol);
   EXPECT_EQ(gate.after([](Frame& f) { f.version = 2; }), Code::protocol);
   EXPECT_EQ(gate.after([](Frame& f) { f.kind = static_cast<wire::FrameKind>(0); }), Code::protocol);
-  EXPECT_EQ(gate.after([](Frame& f) { f.kind = static_cast<wire::FrameKind>(3); }), Code::protocol);
+  EXPECT_EQ(gate.after([](Frame& f) { f.kind = static_cast<wire::FrameKind>(6); }), Code::protocol);
   EXPECT_EQ(gate.after([](Frame& f) { f.flags |= 4; }), Code::protocol);
   EXPECT_EQ(gate.after([](Frame& f) { f.flags |= 0x8000; }), Code::protocol);
   EXPECT_EQ(gate.after([](Frame& f) { ++f.epoch; }), Code::protocol);

@@ -145,7 +145,7 @@ TEST(Vectors, TheSenderWritesTheStreamByteForByte) {
   for (const Json& v : vectors()["stream"]["frames"].items()) {
     const Json& f = v["fields"];
     if (f["kind"].number() == 2) {
-      sender.enqueue_goodbye();
+      sender.outbox().enqueue_goodbye();
     } else {
       const uint64_t generation = f["generation"].number();
       const uint32_t slot = layout.slot_of(generation);

@@ -49,6 +49,10 @@ Expected<void> ShmTransport::check_peer(int socket) const {
   return {};
 }
 
+Expected<std::unique_ptr<Engine>> ShmTransport::engine(const Local&, size_t) const {
+  return std::make_unique<ShmEngine>();
+}
+
 std::vector<int> ShmTransport::descriptors(const Local& local) const {
   return {local.arena->shared_fd(), local.doorbell->fd(Bay::caller), local.doorbell->fd(Bay::service)};
 }

@@ -15,6 +15,7 @@ class ShmTransport : public Transport {
   Expected<std::pair<Fd, std::string>> listen(const std::string& host, const std::string& key) const override;
   Expected<Fd> dial(const std::string& address, int64_t deadline) const override;
   Expected<void> check_peer(int socket) const override;
+  Expected<std::unique_ptr<Engine>> engine(const Local& local, size_t links) const override;
   std::vector<int> descriptors(const Local& local) const override;
   Expected<std::unique_ptr<Link>> link(const Local& local, Session session) const override;
 };

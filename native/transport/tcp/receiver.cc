@@ -15,29 +15,69 @@ namespace {
 // came along with its header.
 constexpr size_t kStagingBytes = 16 * 1024;
 constexpr size_t kMaxPieces = 16;
+constexpr size_t kNowhereBytes = 64 * 1024;
 }  // namespace
 
-TcpReceiver::TcpReceiver(uint32_t epoch, std::vector<Inbound> inbound, std::shared_ptr<Mapping> memory)
+TcpReceiver::TcpReceiver(uint32_t epoch, std::vector<Inbound> inbound, std::shared_ptr<Mapping> memory,
+                         Leases& leases)
     : mirrors_(epoch, std::move(inbound), std::move(memory)),
+      leases_(leases),
       body_(mirrors_.most_pieces()),
       staging_(kStagingBytes) {}
 
 Code TcpReceiver::accept() {
   body_.clear();
   const Code gate = mirrors_.accept(frame_, inbound_of_frame_);
-  if (gate == Code::ok && frame_.kind == wire::FrameKind::rows)
-    mirrors_.body_of(frame_, inbound_of_frame_, body_);
-  return gate;
+  if (gate != Code::ok) return gate;
+  if (frame_.kind == wire::FrameKind::rows) mirrors_.body_of(frame_, inbound_of_frame_, body_);
+  if (frame_.kind != wire::FrameKind::write) return gate;
+  std::byte* to = nullptr;
+  const Code known = leases_.accept(as_lease_frame(frame_), to);
+  body_.add(to, frame_.body_bytes);
+  return known;
 }
 
 Code TcpReceiver::apply() {
-  if (frame_.kind == wire::FrameKind::goodbye) {
-    saw_goodbye_ = true;
-    return Code::ok;
+  switch (frame_.kind) {
+    case wire::FrameKind::goodbye:
+      saw_goodbye_ = true;
+      return Code::ok;
+    case wire::FrameKind::revoke:
+      revokes_.push_back(as_lease_frame(frame_));
+      return Code::ok;
+    case wire::FrameKind::write:
+      leases_.count(as_lease_frame(frame_));
+      break;
+    case wire::FrameKind::rows:
+      if (const Code applied = mirrors_.apply(frame_, inbound_of_frame_); applied != Code::ok) return applied;
+      break;
+    default:
+      return Code::protocol;
   }
   saw_round_ = true;
   arrivals_.add(1);
-  return mirrors_.apply(frame_, inbound_of_frame_);
+  return Code::ok;
+}
+
+void TcpReceiver::forget(uint16_t lease) {
+  if (in_body_ && frame_.kind == wire::FrameKind::write && as_lease_frame(frame_).lease == lease)
+    body_.forget();
+}
+
+// The rest of the body, as much of it as goes into one call.
+size_t TcpReceiver::gather(std::span<iovec> out, size_t& body_bytes) {
+  size_t count = 0;
+  for (const Body::Piece& piece : body_.rest().first(std::min(body_.rest().size(), out.size()))) {
+    if (piece.data == nullptr) {
+      nowhere_.resize(kNowhereBytes);
+      out[count++] = {nowhere_.data(), std::min(piece.bytes, nowhere_.size())};
+    } else {
+      out[count++] = {piece.data, piece.bytes};
+    }
+    body_bytes += out[count - 1].iov_len;
+    if (out[count - 1].iov_len < piece.bytes) break;
+  }
+  return count;
 }
 
 bool TcpReceiver::take_staged() {
@@ -65,13 +105,11 @@ Received TcpReceiver::receive(int socket) {
   std::array<iovec, kMaxPieces> pieces;
   size_t count = 0;
   size_t body_bytes = 0;
+  bool whole_body = true;
   if (in_body_) {
-    for (const Body::Piece& piece : body_.rest().first(std::min(body_.rest().size(), kMaxPieces - 1))) {
-      pieces[count++] = {piece.data, piece.bytes};
-      body_bytes += piece.bytes;
-    }
+    count = gather(std::span(pieces).first(kMaxPieces - 1), body_bytes);
+    whole_body = count == body_.rest().size() && pieces[count - 1].iov_len == body_.rest().back().bytes;
   }
-  const bool whole_body = !in_body_ || count == body_.rest().size();
   if (whole_body) pieces[count++] = {staging_.data() + staged_to_, staging_.size() - staged_to_};
   msghdr message{};
   message.msg_iov = pieces.data();

@@ -45,18 +45,18 @@ size_t TcpSender::gather(std::span<iovec> out) const {
   Gather pieces(out, sent_);
   const wire::Frame& frame = outbox_.frame();
   pieces.add(&frame, sizeof frame);
-  if (frame.kind == wire::FrameKind::rows)
-    for_each_piece(frame, outbox_.rows(), [&](const std::byte* data, size_t bytes, size_t) {
-      pieces.add(data, bytes);
-      return !pieces.full();
-    });
+  outbox_.for_each_piece([&](const std::byte* data, size_t bytes) {
+    pieces.add(data, bytes);
+    return !pieces.full();
+  });
   return pieces.count();
 }
 
-bool TcpSender::flush(int socket) {
-  bool moved = false, full = false;
+bool TcpSender::flush(int socket, int most_writes) {
+  bool moved = false;
   std::array<iovec, kMaxPieces> pieces;
   while (!outbox_.empty()) {
+    if (outbox_.next_is_write() && most_writes-- == 0) break;
     if (!outbox_.sealed()) outbox_.seal(kFrameBytes);
     msghdr message{};
     message.msg_iov = pieces.data();
@@ -64,8 +64,7 @@ bool TcpSender::flush(int socket) {
     const ssize_t n = sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
     if (n < 0) {
       if (errno == EINTR) continue;
-      full = errno == EAGAIN || errno == EWOULDBLOCK;
-      if (!full) {
+      if (errno != EAGAIN && errno != EWOULDBLOCK) {
         failed_ = true;
         outbox_.clear();
       }
@@ -77,10 +76,10 @@ bool TcpSender::flush(int socket) {
     counts_.bytes.add(static_cast<uint64_t>(n));
     if (sent_ < sizeof(wire::Frame) + outbox_.frame().body_bytes) continue;
     sent_ = 0;
-    if (outbox_.frame().kind == wire::FrameKind::rows) counts_.messages.add(1);
+    if (brings_data(outbox_.frame())) counts_.messages.add(1);
     outbox_.sent();
   }
-  pending_.store(full, std::memory_order_relaxed);
+  pending_.store(!outbox_.empty(), std::memory_order_relaxed);
   return moved;
 }
 

@@ -15,14 +15,14 @@ class TcpSender {
   TcpSender(uint32_t epoch, std::span<const Inbound> inbound) : outbox_(epoch, inbound) {}
 
   bool enqueue(const Outgoing& rows) { return failed_ || outbox_.enqueue(rows); }
-  void enqueue_goodbye() { outbox_.enqueue_goodbye(); }
-  // Sends what the socket takes; true if that was anything. Errors are left for the receiving half to find,
-  // which first delivers what the peer sent before it went away.
-  bool flush(int socket);
-  // The socket was full: there is something left for when it has room. Not set while the first try is under
-  // way, or another thread would find the socket writable again and again, and us at it.
+  Outbox& outbox() { return outbox_; }
+  const Outbox& outbox() const { return outbox_; }
+  // Sends what the socket takes; true if that was anything. Of page push at most so many frames. Errors are
+  // left for the receiving half to find, which first delivers what the peer sent before it went away.
+  bool flush(int socket, int most_writes = 1);
+  // There is something left, for when the socket has room. Not set while the first try is under way, or
+  // another thread would find the socket writable again and again, and us at it.
   bool pending() const { return pending_.load(std::memory_order_relaxed); }
-  bool empty() const { return outbox_.empty(); }
   bool failed() const { return failed_; }
   // A frame is a message, a system call a request.
   const Sent& counts() const { return counts_; }

@@ -42,16 +42,69 @@ Expected<std::unique_ptr<Link>> TcpLink::create(const Local& local, Session sess
 TcpLink::TcpLink(const Local& local, Session session, std::shared_ptr<Mapping> memory)
     : socket_(std::move(session.socket)),
       sender_(static_cast<uint32_t>(local.epoch), session.inbound),
-      receiver_(static_cast<uint32_t>(local.epoch), std::move(session.inbound), std::move(memory)),
+      receiver_(static_cast<uint32_t>(local.epoch), std::move(session.inbound), std::move(memory), leases_),
       doorbell_(local.doorbell) {}
 
 void TcpLink::publish(const Outgoing& rows) {
   std::lock_guard hold(send_lock_);
   if (state() != LinkState::up) return;
   if (sender_.enqueue(rows))
-    sender_.flush(socket_.get());
+    sender_.flush(socket_.get(), 0);
   else
     shutdown(socket_.get(), SHUT_RDWR);  // the peer replies to what it has not taken in: away with it
+}
+
+Expected<wire::Ticket> TcpLink::lease(std::span<std::byte> memory, uint16_t counters) {
+  std::lock_guard hold(receive_lock_);
+  const auto number = leases_.open(memory, counters);
+  if (!number) return std::unexpected(number.error());
+  wire::Ticket ticket;
+  ticket.lease = *number;
+  ticket.generation = leases_.generation(*number);
+  return ticket;
+}
+
+// Whoever receives has this lock, so with it nothing is on its way into the memory.
+bool TcpLink::revoke(uint16_t lease) {
+  wire::LeaseFrame note;
+  note.kind = wire::FrameKind::revoke;
+  note.lease = lease;
+  {
+    std::lock_guard hold(receive_lock_);
+    note.generation = leases_.generation(lease);
+    leases_.close(lease);
+    receiver_.forget(lease);
+    leases_.forget(lease);
+  }
+  std::lock_guard hold(send_lock_);
+  if (state() != LinkState::up) return true;
+  sender_.outbox().enqueue(note);
+  sender_.flush(socket_.get(), 0);
+  return true;
+}
+
+// That the peer wants no more spares us to send it; it would not take it anyway.
+void TcpLink::heed_revokes() {
+  const auto revokes = receiver_.take_revokes();
+  if (revokes.empty()) return;
+  std::lock_guard hold(send_lock_);
+  for (const wire::LeaseFrame& note : revokes) sender_.outbox().drop_writes(note.lease, note.generation);
+  doorbell_->ring();  // what was dropped is done with
+}
+
+bool TcpLink::flush() {
+  const uint64_t before = written();
+  const bool moved = sender_.flush(socket_.get());
+  if (written() != before) doorbell_->ring();
+  return moved;
+}
+
+Code TcpLink::write(const Writing& write, uint64_t& number) {
+  std::lock_guard hold(send_lock_);
+  if (state() != LinkState::up) return Code::again;
+  const Code queued = sender_.outbox().enqueue(write, number);
+  if (queued == Code::ok) flush();
+  return queued;
 }
 
 // The receiving half applies what comes, so that nothing is written any more when its lock can be had.
@@ -65,7 +118,7 @@ bool TcpLink::progress() {
   if (state() != LinkState::up) return false;
   bool moved = false;
   if (sender_.pending() && send_lock_.try_lock()) {
-    if (state() == LinkState::up) moved |= sender_.flush(socket_.get());
+    if (state() == LinkState::up) moved |= flush();
     send_lock_.unlock();
   }
   if (!receive_lock_.try_lock()) {
@@ -97,7 +150,10 @@ bool TcpLink::progress() {
         shutdown(socket_.get(), SHUT_RDWR);  // the peer is to know at once
         break;
     }
-    if (state() != LinkState::up) doorbell_->ring();
+    if (state() == LinkState::up)
+      heed_revokes();
+    else
+      doorbell_->ring();
   }
   receive_lock_.unlock();
   return moved;
@@ -107,8 +163,8 @@ void TcpLink::close(int64_t deadline) {
   std::scoped_lock hold(send_lock_, receive_lock_);
   if (!socket_) return;
   if (state() == LinkState::up) {
-    sender_.enqueue_goodbye();
-    while (!sender_.empty() && now_ns() < deadline) {
+    sender_.outbox().enqueue_goodbye();
+    while (!sender_.outbox().empty() && now_ns() < deadline) {
       if (sender_.flush(socket_.get())) continue;
       pollfd p{socket_.get(), POLLOUT, 0};
       poll(&p, 1, 10);

@@ -20,6 +20,11 @@ class TcpLink : public Link, public Engine {
   void publish(const Outgoing& rows) override;
   void release(size_t inbound, uint64_t generation) override { receiver_.release(inbound, generation); }
   bool sending() const override { return sender_.pending(); }
+  Expected<wire::Ticket> lease(std::span<std::byte> memory, uint16_t counters) override;
+  bool revoke(uint16_t lease) override;
+  bool quiet(uint16_t) override { return true; }
+  Code write(const Writing& write, uint64_t& number) override;
+  uint64_t written() const override { return sender_.outbox().written(); }
   Engine* engine() override { return this; }
   bool progress() override;
   bool wants_room() const override { return sender_.pending(); }
@@ -32,6 +37,8 @@ class TcpLink : public Link, public Engine {
 
  private:
   TcpLink(const Local& local, Session session, std::shared_ptr<Mapping> memory);
+  void heed_revokes();
+  bool flush();
 
   Fd socket_;
   std::mutex send_lock_, receive_lock_;

@@ -15,9 +15,10 @@ constexpr size_t kHeldAtFirst = 64;
 }  // namespace
 
 UcxReceiver::UcxReceiver(UcxEngine& engine, uint32_t epoch, std::vector<Inbound> inbound,
-                         std::shared_ptr<Mapping> memory)
+                         std::shared_ptr<Mapping> memory, Leases& leases)
     : engine_(engine),
       mirrors_(epoch, std::move(inbound), std::move(memory)),
+      leases_(leases),
       held_(kHeldAtFirst),
       body_(mirrors_.most_pieces()) {
   for (Open& open : open_) open.receiver = this;
@@ -51,6 +52,7 @@ bool UcxReceiver::must_wait(const UcxArrival& arrival) {
   if (open_count_ == kMostOpen || arrival.message.frame.kind == wire::FrameKind::goodbye) return true;
   for (size_t i = 0; i < open_count_; ++i) {
     const wire::Frame& other = open(i).frame;
+    if (other.kind != wire::FrameKind::rows || arrival.message.frame.kind != wire::FrameKind::rows) continue;
     const uint32_t depth = mirrors_.inbound(open(i).inbound).layout->shape().depth;
     if (other.publication == arrival.message.frame.publication &&
         other.generation % depth == arrival.message.frame.generation % depth)
@@ -65,7 +67,7 @@ bool UcxReceiver::start(const UcxArrival& arrival) {
     nonsense();
     return false;
   }
-  if (stopped_) return false;  // that was the goodbye
+  if (arrival.begins && !brings_data(arrival.message.frame)) return false;
   const bool goes_on = put(arrival);
   apply();
   return goes_on;
@@ -79,13 +81,39 @@ bool UcxReceiver::begin(const wire::Frame& frame) {
     engine_.attend();
     return true;
   }
+  if (frame.kind == wire::FrameKind::revoke) {
+    revokes_.push_back(as_lease_frame(frame));
+    engine_.attend();
+    return true;
+  }
+  std::byte* to = nullptr;
+  if (!brings_data(frame) ||
+      (frame.kind == wire::FrameKind::write && leases_.accept(as_lease_frame(frame), to) != Code::ok))
+    return false;
   Open& open = this->open(open_count_++);
   open.frame = frame;
   open.inbound = inbound;
   open.to_come = frame.body_bytes;
   open.under_way = 0;
-  mirrors_.body_of(frame, inbound, body_);
+  if (frame.kind == wire::FrameKind::rows) {
+    mirrors_.body_of(frame, inbound, body_);
+  } else {
+    body_.clear();
+    body_.add(to, frame.body_bytes);
+  }
   return true;
+}
+
+void UcxReceiver::forget(uint16_t lease) {
+  if (open_count_ > 0 && is_of(open(open_count_ - 1), lease)) body_.forget();
+}
+
+bool UcxReceiver::writes_into(uint16_t lease) const {
+  for (size_t i = 0; i < open_count_; ++i) {
+    const Open& open = open_[(first_open_ + i) % kMostOpen];
+    if (open.under_way > 0 && is_of(open, lease)) return true;
+  }
+  return false;
 }
 
 // Puts a payload where the body goes on; true when UCX does so, and goes on with it.
@@ -105,18 +133,7 @@ bool UcxReceiver::put(const UcxArrival& arrival) {
     nonsense();  // a rendezvous brings bytes of one column
     return false;
   }
-  ucp_request_param_t param{};
-  param.op_attr_mask =
-      UCP_OP_ATTR_FIELD_CALLBACK | UCP_OP_ATTR_FIELD_USER_DATA | UCP_OP_ATTR_FIELD_MEMORY_TYPE;
-  param.cb.recv_am = done;
-  param.user_data = &open;
-  param.memory_type = UCS_MEMORY_TYPE_HOST;
-  if (memory_ != nullptr) {
-    param.op_attr_mask |= UCP_OP_ATTR_FIELD_MEMH;
-    param.memh = memory_;
-  }
-  const ucs_status_ptr_t request = engine_.ucx().ucp_am_recv_data_nbx(
-      engine_.worker().handle(), arrival.data, body_.rest().front().data, arrival.bytes, &param);
+  const ucs_status_ptr_t request = receive(arrival, open);
   body_.step(arrival.bytes);
   if (UCS_PTR_IS_ERR(request)) {
     failure_ = UCS_PTR_STATUS(request);
@@ -129,11 +146,38 @@ bool UcxReceiver::put(const UcxArrival& arrival) {
   return true;
 }
 
+// The bytes of a rendezvous.
+ucs_status_ptr_t UcxReceiver::receive(const UcxArrival& arrival, Open& open) {
+  std::byte* to = body_.rest().front().data;
+  const bool in_mirror = open.frame.kind == wire::FrameKind::rows;
+  ucp_mem_h memory = in_mirror ? memory_ : engine_.arena_memory();
+  if (to == nullptr) {
+    nowhere_.resize(wire::kMaxWriteBytes);
+    to = nowhere_.data();
+    memory = nullptr;
+  }
+  ucp_request_param_t param{};
+  param.op_attr_mask =
+      UCP_OP_ATTR_FIELD_CALLBACK | UCP_OP_ATTR_FIELD_USER_DATA | UCP_OP_ATTR_FIELD_MEMORY_TYPE;
+  param.cb.recv_am = done;
+  param.user_data = &open;
+  param.memory_type = UCS_MEMORY_TYPE_HOST;
+  if (memory != nullptr) {
+    param.op_attr_mask |= UCP_OP_ATTR_FIELD_MEMH;
+    param.memh = memory;
+  }
+  return engine_.ucx().ucp_am_recv_data_nbx(engine_.worker().handle(), arrival.data, to, arrival.bytes,
+                                            &param);
+}
+
 // Frames become visible in the order in which they were sent.
 void UcxReceiver::apply() {
   while (!stopped_ && open_count_ > 0 && open(0).to_come == 0 && open(0).under_way == 0) {
     const Open& first = open(0);
-    if (mirrors_.apply(first.frame, first.inbound) != Code::ok) return nonsense();
+    if (first.frame.kind == wire::FrameKind::write)
+      leases_.count(as_lease_frame(first.frame));
+    else if (mirrors_.apply(first.frame, first.inbound) != Code::ok)
+      return nonsense();
     arrivals_.add(1);
     engine_.ring();
     first_open_ = (first_open_ + 1) % kMostOpen;

@@ -6,6 +6,7 @@
 #if WEFT_HAVE_UCX
 
 #include <array>
+#include <utility>
 
 #include "transport/mirrors.h"
 #include "transport/ucx/message.h"
@@ -25,13 +26,18 @@ struct UcxArrival {
 class UcxReceiver {
  public:
   UcxReceiver(UcxEngine& engine, uint32_t epoch, std::vector<Inbound> inbound,
-              std::shared_ptr<Mapping> memory);
+              std::shared_ptr<Mapping> memory, Leases& leases);
   ~UcxReceiver();
   UcxReceiver(const UcxReceiver&) = delete;
 
   // From UCX's callback; what it returns says whether UCX keeps the payload for us.
   ucs_status_t take(const UcxArrival& arrival);
   void release(size_t inbound, uint64_t generation) { mirrors_.release(inbound, generation); }
+  // The lease is closed: what comes for it goes nowhere, but for what UCX is writing already.
+  void forget(uint16_t lease);
+  bool writes_into(uint16_t lease) const;
+  // What the peer told us to write no more to since the last call.
+  std::vector<wire::LeaseFrame> take_revokes() { return std::exchange(revokes_, {}); }
   // Lets go of messages that are held back; nothing more is applied.
   void stop();
   // When nothing is under way any more: the mirrors are plain memory from here on.
@@ -48,8 +54,8 @@ class UcxReceiver {
   const std::shared_ptr<Mapping>& memory() const { return mirrors_.memory(); }
 
  private:
-  // Frames that are being put together, the oldest first. They are of different slots, and become visible in
-  // order.
+  // Frames that are being put together, the oldest first. Those of rows are of different slots, and all
+  // become visible in order.
   struct Open {
     UcxReceiver* receiver;
     wire::Frame frame;
@@ -66,11 +72,15 @@ class UcxReceiver {
     std::vector<std::byte> copy;
   };
 
+  bool is_of(const Open& open, uint16_t lease) const {
+    return open.frame.kind == wire::FrameKind::write && as_lease_frame(open.frame).lease == lease;
+  }
   Open& open(size_t i) { return open_[(first_open_ + i) % kMostOpen]; }
   bool must_wait(const UcxArrival& arrival);
   // Starts a message that is next in order; true when UCX goes on with its payload.
   bool start(const UcxArrival& arrival);
   bool begin(const wire::Frame& frame);
+  ucs_status_ptr_t receive(const UcxArrival& arrival, Open& open);
   bool put(const UcxArrival& arrival);
   void apply();
   void start_held();
@@ -81,6 +91,9 @@ class UcxReceiver {
 
   UcxEngine& engine_;
   Mirrors mirrors_;
+  Leases& leases_;
+  std::vector<wire::LeaseFrame> revokes_;
+  std::vector<std::byte> nowhere_;
   ucp_mem_h memory_ = nullptr;
   uint64_t next_ = 0;  // sequence number
   std::vector<Held> held_;

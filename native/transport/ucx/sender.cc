@@ -2,17 +2,20 @@
 
 #if WEFT_HAVE_UCX
 
+#include <algorithm>
 #include <cstring>
 
 namespace weft {
 
 namespace {
-// Long ranges are not cut: UCX moves a long message in pieces of its own, and faster.
+// Frames are not cut: over most transports UCX moves a long message in pieces of its own, and faster.
 constexpr size_t kFrameBytes = SIZE_MAX;
 // Runs are gathered into a message of at most so many bytes, one fragment of every transport that UCX has.
 // Longer runs have a message each. UCX receives a long gathered message by copying it twice, or hangs (1.13,
 // rendezvous on tcp).
 constexpr size_t kGatheredBytes = 8000;
+// Rows find room in UCX's queues beside page push.
+constexpr size_t kMostWritesUnderWay = 4;
 }  // namespace
 
 UcxSender::UcxSender(UcxEngine& engine, uint32_t epoch, std::span<const Inbound> inbound)
@@ -34,23 +37,25 @@ void UcxSender::open_frame() {
   runs_.clear();
   sent_ = 0;
   opened_ = false;
-  if (outbox_.frame().kind == wire::FrameKind::rows)
-    for_each_piece(outbox_.frame(), outbox_.rows(), [&](const std::byte* data, size_t bytes, size_t) {
-      if (bytes > 0) runs_.push_back({data, bytes});
-      return true;
-    });
+  outbox_.for_each_piece([&](const std::byte* data, size_t bytes) {
+    for (; bytes > most_bytes_; data += most_bytes_, bytes -= most_bytes_)
+      runs_.push_back({data, most_bytes_});
+    if (bytes > 0) runs_.push_back({data, bytes});
+    return true;
+  });
 }
 
 void UcxSender::pump(ucp_ep_h peer) {
   while (!outbox_.empty() && failure_ == UCS_OK) {
     Place* place = free_place();
-    if (place == nullptr) break;
+    if (place == nullptr || (outbox_.next_is_write() && under_way_ >= kMostWritesUnderWay)) break;
     if (!outbox_.sealed()) open_frame();
     if (!send_next(peer, *place)) break;
     if (sent_ < runs_.size()) continue;
-    if (outbox_.frame().kind == wire::FrameKind::rows) counts_.messages.add(1);
+    if (brings_data(outbox_.frame())) counts_.messages.add(1);
     outbox_.sent();
   }
+  note_written();
   const bool left = !outbox_.empty() || under_way_ > 0;
   busy_.store(left || failure_ != UCS_OK, std::memory_order_relaxed);  // a failure is to be noticed soon
 }
@@ -74,7 +79,7 @@ bool UcxSender::send_next(ucp_ep_h peer, Place& place) {
   param.memory_type = UCS_MEMORY_TYPE_HOST;
   const void* payload = count > 0 ? runs_[sent_].data : nullptr;
   size_t length = bytes;
-  if (count > 1) {
+  if (count > 1 || most_bytes_ != SIZE_MAX) {
     // The receiver takes a rendezvous of one run only.
     param.op_attr_mask |= UCP_OP_ATTR_FIELD_FLAGS;
     param.flags = UCP_AM_SEND_FLAG_EAGER;
@@ -108,6 +113,7 @@ bool UcxSender::send_next(ucp_ep_h peer, Place& place) {
   }
   if (request != nullptr) {
     place.taken = true;
+    place.written = outbox_.written();
     ++under_way_;
   }
   ++sequence_;
@@ -118,12 +124,25 @@ bool UcxSender::send_next(ucp_ep_h peer, Place& place) {
   return true;
 }
 
+// What a message under way belongs to is not done with, nor what comes after that.
+void UcxSender::note_written() {
+  uint64_t written = outbox_.written();
+  const uint64_t before = written_.load(std::memory_order_relaxed);
+  if (written == before) return;
+  for (const auto& place : places_)
+    if (place && place->taken) written = std::min(written, place->written);
+  if (written == before) return;
+  written_.store(written, std::memory_order_release);
+  engine_.ring();
+}
+
 void UcxSender::done(void* request, ucs_status_t status, void* user) {
   Place& place = *static_cast<Place*>(user);
   UcxSender& sender = *place.sender;
   sender.engine_.ucx().ucp_request_free(request);
   place.taken = false;
   --sender.under_way_;
+  sender.note_written();
   if (status != UCS_OK && sender.failure_ == UCS_OK) sender.failure_ = status;
   sender.engine_.attend();
 }

@@ -18,13 +18,16 @@ class UcxSender {
   UcxSender(const UcxSender&) = delete;
 
   void address(uint64_t their_link) { their_link_ = their_link; }
+  // Long messages are cut to so many bytes, which UCX sends without asking the receiver first.
+  void cut_to(size_t bytes) { most_bytes_ = bytes; }
   bool enqueue(const Outgoing& rows) { return outbox_.enqueue(rows); }
-  void enqueue_goodbye() { outbox_.enqueue_goodbye(); }
+  Outbox& outbox() { return outbox_; }
   // Hands UCX as much as may be under way at once.
   void pump(ucp_ep_h peer);
   // Something waits to be handed over, or UCX is still at it.
   bool busy() const { return busy_.load(std::memory_order_relaxed); }
   size_t under_way() const { return under_way_; }
+  uint64_t written() const { return written_.load(std::memory_order_acquire); }
   // UCX_OK, or why nothing more can be sent.
   ucs_status_t failure() const { return failure_; }
   void stop() { outbox_.clear(); }
@@ -44,6 +47,7 @@ class UcxSender {
   struct Place {
     UcxSender* sender;
     bool taken = false;
+    uint64_t written = 0;  // by the outbox, before this message
     UcxMessage message;
     std::array<ucp_dt_iov_t, kMostRuns> runs;
     std::array<std::byte, kPackedBytes> packed;
@@ -52,17 +56,20 @@ class UcxSender {
   Place* free_place();
   void open_frame();
   bool send_next(ucp_ep_h peer, Place& place);
+  void note_written();
   static void done(void* request, ucs_status_t status, void* place);
 
   UcxEngine& engine_;
   Outbox outbox_;
   uint64_t their_link_ = 0;
+  size_t most_bytes_ = SIZE_MAX;
   uint64_t sequence_ = 0;
   std::vector<Run> runs_;  // of the frame at hand, and how many of them have been sent
   size_t sent_ = 0;
   bool opened_ = false;                                 // the frame's first message is out
   std::array<std::unique_ptr<Place>, kPlaces> places_;  // made when so many are wanted
   size_t under_way_ = 0;
+  std::atomic<uint64_t> written_{0};
   ucs_status_t failure_ = UCS_OK;
   std::atomic<bool> busy_{false};
   Sent counts_;

@@ -23,7 +23,7 @@ UcxLink::UcxLink(UcxEngine& engine, const Local& local, Session& session, std::s
   const auto epoch = static_cast<uint32_t>(local.epoch);
   const auto hold = engine.enter();
   sender_ = std::make_shared<UcxSender>(engine, epoch, session.inbound);
-  receiver_ = std::make_shared<UcxReceiver>(engine, epoch, std::move(session.inbound), mirrors_);
+  receiver_ = std::make_shared<UcxReceiver>(engine, epoch, std::move(session.inbound), mirrors_, leases_);
   number_ = engine.enroll(*this);
 }
 
@@ -47,6 +47,56 @@ void UcxLink::publish(const Outgoing& rows) {
     return;
   }
   sender_->pump(peer_);
+}
+
+Expected<wire::Ticket> UcxLink::lease(std::span<std::byte> memory, uint16_t counters) {
+  std::lock_guard use(use_);
+  if (engine_ == nullptr) return fail(Code::closed, "the link is closed");
+  const auto hold = engine_->enter();
+  const auto number = leases_.open(memory, counters);
+  if (!number) return std::unexpected(number.error());
+  wire::Ticket ticket;
+  ticket.lease = *number;
+  ticket.generation = leases_.generation(*number);
+  return ticket;
+}
+
+bool UcxLink::revoke(uint16_t lease) {
+  std::lock_guard use(use_);
+  const auto hold = engine_ == nullptr ? std::unique_lock<std::mutex>() : engine_->enter();
+  leases_.close(lease);
+  if (engine_ != nullptr && state() == LinkState::up && peer_ != nullptr) {
+    receiver_->forget(lease);
+    wire::LeaseFrame note;
+    note.kind = wire::FrameKind::revoke;
+    note.lease = lease;
+    note.generation = leases_.generation(lease);
+    sender_->outbox().enqueue(note);
+    sender_->pump(peer_);
+  }
+  return forget(lease);
+}
+
+bool UcxLink::quiet(uint16_t lease) {
+  std::lock_guard use(use_);
+  const auto hold = engine_ == nullptr ? std::unique_lock<std::mutex>() : engine_->enter();
+  return forget(lease);
+}
+
+bool UcxLink::forget(uint16_t lease) {
+  if (unsound_ || receiver_->writes_into(lease)) return false;
+  leases_.forget(lease);
+  return true;
+}
+
+Code UcxLink::write(const Writing& write, uint64_t& number) {
+  std::lock_guard use(use_);
+  if (engine_ == nullptr) return Code::again;
+  const auto hold = engine_->enter();
+  if (state() != LinkState::up || peer_ == nullptr) return Code::again;
+  const Code queued = sender_->outbox().enqueue(write, number);
+  if (queued == Code::ok) sender_->pump(peer_);
+  return queued;
 }
 
 ucs_status_t UcxLink::take(const UcxArrival& arrival) {
@@ -74,6 +124,8 @@ void UcxLink::attend(bool quiet) {
     } else if (receiver_->saw_nonsense()) {
       set_state(LinkState::broken);
     } else if (failure() == UCS_OK) {
+      for (const wire::LeaseFrame& note : receiver_->take_revokes())
+        sender_->outbox().drop_writes(note.lease, note.generation);
       return sender_->pump(peer_);
     } else if (quiet) {
       set_state(LinkState::lost, why());
@@ -147,7 +199,7 @@ void UcxLink::cut(LinkState how) {
 // The goodbye is behind all that was sent, and the peer answers it on the life line. Only then may our end of
 // the connections go: with something unread in one of them, the kernel would drop what it has not sent.
 void UcxLink::say_goodbye(int64_t deadline) {
-  sender_->enqueue_goodbye();
+  sender_->outbox().enqueue_goodbye();
   while (peer_ != nullptr && failure() == UCS_OK) {
     sender_->pump(peer_);
     if (!engine_->turn()) sched_yield();
@@ -174,7 +226,7 @@ void UcxLink::leave() {
   if (quiet)
     receiver_->forget_memory();
   else
-    engine_->keep(sender_, receiver_);
+    engine_->keep(sender_, receiver_), unsound_ = true;
   engine_ = nullptr;
 }
 

@@ -23,6 +23,11 @@ class UcxLink : public Link {
   Engine* engine() override { return engine_; }
   int fd() const override { return state() == LinkState::up ? life_line_.fd() : -1; }
   bool notice() override;
+  Expected<wire::Ticket> lease(std::span<std::byte> memory, uint16_t counters) override;
+  bool revoke(uint16_t lease) override;
+  bool quiet(uint16_t lease) override;
+  Code write(const Writing& write, uint64_t& number) override;
+  uint64_t written() const override { return sender_->written(); }
   void close(int64_t deadline) override;
   // The devices that UCX uses to this peer, such as "rc_verbs/mlx5_0:1".
   std::string describe() const override;
@@ -45,8 +50,9 @@ class UcxLink : public Link {
   void say_goodbye(int64_t deadline);
   // What UCX says of a failure; null when there is none.
   const char* why() const;
-  void hang_up();  // ends the endpoint by force; requests under way end by and by
-  bool quiesce();  // turns until they have; false: in vain
+  void hang_up();               // ends the endpoint by force; requests under way end by and by
+  bool quiesce();               // turns until they have; false: in vain
+  bool forget(uint16_t lease);  // its number may be given again; false: UCX still writes into the memory
   void leave();
   static void failed(void* self, ucp_ep_h, ucs_status_t status);
 
@@ -63,6 +69,7 @@ class UcxLink : public Link {
   ucs_status_ptr_t hanging_up_ = nullptr;
   ucs_status_t peer_failure_ = UCS_OK;
   bool said_goodbye_ = false;  // the peer, on the life line; its goodbye frame must be on its way
+  bool unsound_ = false;       // UCX may write into our memory for ever
   int64_t give_up_ns_ = 0;
   std::string description_;  // when there is nobody to ask any more
 };

@@ -37,6 +37,13 @@ struct WindowCard {
 };
 static_assert(sizeof(WindowCard) == 40);
 
+// The rings for notes, all behind each other.
+struct NotesCard {
+  uint64_t address = 0;
+  uint32_t keys[kMaxRails] = {};
+};
+static_assert(sizeof(NotesCard) == 24);
+
 struct Card {
   uint32_t magic = kCardMagic;
   uint16_t version = kCardVersion;
@@ -44,7 +51,8 @@ struct Card {
   uint8_t windows = 0;
   RailCard rail[kMaxRails];
   WindowCard window[kMaxWindows];
-  uint8_t reserved[212] = {};
+  NotesCard notes;
+  uint8_t reserved[188] = {};
   uint32_t crc = 0;  // CRC-32C of the bytes before it
 };
 static_assert(sizeof(Card) == 512 && offsetof(Card, crc) == 508 && std::is_trivially_copyable_v<Card>);

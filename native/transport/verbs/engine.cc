@@ -20,6 +20,7 @@ Expected<std::unique_ptr<VerbsEngine>> VerbsEngine::open(const Local& local, std
   const auto verbs = verbs::library();
   if (!verbs) return std::unexpected(verbs.error());
   std::unique_ptr<VerbsEngine> engine(new VerbsEngine);
+  engine->epoch_ = static_cast<uint32_t>(local.epoch);
   engine->events_ = Fd(epoll_create1(EPOLL_CLOEXEC));
   if (!engine->events_) return fail(Code::system, "epoll_create1", errno);
   const auto same = [](const Rail& a, const Rail& b) {
@@ -55,6 +56,14 @@ Expected<std::vector<Region>> VerbsEngine::expose(std::byte* data, size_t bytes,
     regions.push_back(std::move(*region));
   }
   return regions;
+}
+
+Expected<void> VerbsEngine::prepare(std::span<std::byte> memory) {
+  auto regions = expose(memory.data(), memory.size(), true);
+  if (!regions) return std::unexpected(regions.error());
+  const auto nobody_leases = hold();
+  prepared_.emplace_back(memory, std::move(*regions));
+  return {};
 }
 
 void VerbsEngine::add(VerbsLink& link, size_t rail, uint32_t queue_pair) {

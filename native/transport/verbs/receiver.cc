@@ -40,6 +40,8 @@ Arrived Receiver::arrived(size_t rail, uint32_t bits) {
     case Tells::goodbye:
       goodbyes_ |= 1u << rail;
       return goodbyes_ + 1 == 1u << rails_ ? Arrived::goodbye : Arrived::part;
+    case Tells::notes:
+      break;  // of which the link takes care
   }
   return Arrived::nonsense;
 }

@@ -40,7 +40,7 @@ class Records {
 
 // From the most significant bit: what it tells of (2), which slot (10), the watermark (20). The queue pair
 // says who sent it.
-enum class Tells : uint32_t { rows = 0, share_of_rows = 1, goodbye = 3 };
+enum class Tells : uint32_t { rows = 0, share_of_rows = 1, notes = 2, goodbye = 3 };
 
 struct Immediate {
   Tells tells;

@@ -15,17 +15,22 @@ constexpr size_t kGather = 30;
 // A round with fewer bytes is not worth an immediate on every rail.
 constexpr size_t kShardBytes = 256 * 1024;
 constexpr size_t kMostBytes = 4 << 20;  // of a request
+static_assert(wire::kMaxWriteBytes <= kMostBytes);
+// Writes into leases: so many short ones share a completion, and rows on the same queue pair wait for no more
+// bytes than this.
+constexpr uint32_t kFewWrites = 8, kManyBytes = 64 * 1024;
+constexpr size_t kMostWriteBytes = 4 << 20;
 }  // namespace
 
 // Requests put together to be posted at once. Pieces that belong behind each other become one request.
 class Sender::Chain {
  public:
-  Chain(const QueuePair& pair, const WindowCard& window, uint32_t remote_key)
+  Chain(const QueuePair& pair, uint64_t address, uint32_t remote_key)
       : most_(std::min<size_t>({kChain, pair.room()})),
         most_pieces_(std::min<size_t>(kGather, pair.adapter().max_pieces())),
         most_bytes_(std::min<size_t>(kMostBytes, pair.adapter().port().max_msg_sz)),
         inline_bytes_(pair.inline_bytes()),
-        address_(window.address),
+        address_(address),
         key_(remote_key) {}
 
   // Bytes of `data`, as far as there is room: how many. `at`: from the window's start.
@@ -44,6 +49,11 @@ class Sender::Chain {
     bytes_ += taken;
     next_ = at + taken;
     return taken;
+  }
+  // From here on to other memory of the peer.
+  void aim(uint64_t address, uint32_t remote_key) {
+    address_ = address;
+    key_ = remote_key;
   }
   bool has_room() const { return count_ < most_; }
   bool empty() const { return count_ == 0; }
@@ -80,8 +90,8 @@ class Sender::Chain {
 
   const size_t most_, most_pieces_, most_bytes_;
   const uint32_t inline_bytes_;
-  const uint64_t address_;
-  const uint32_t key_;
+  uint64_t address_;
+  uint32_t key_;
   size_t count_ = 0, request_bytes_ = 0, next_ = 0, bytes_ = 0;
   ibv_send_wr requests_[kChain];
   ibv_sge pieces_[kChain][kGather];
@@ -95,7 +105,10 @@ Sender::Sender(uint32_t epoch, std::span<const Inbound> inbound, std::vector<Lan
       records_(records),
       posted_(lanes_.size()),
       done_(lanes_.size()),
-      ends_(kMaxSlots * lanes_.size()) {}
+      ends_(kMaxSlots * lanes_.size()),
+      notes_(records) {
+  for (size_t i = 0; i < peer_.windows; ++i) notes_ += peer_.window[i].records;
+}
 
 const WindowCard* Sender::find_window() const {
   const wire::Frame& frame = outbox_.frame();
@@ -116,6 +129,11 @@ void Sender::start() {
   shares_ = lanes_.size();
   std::fill(posted_.begin(), posted_.end(), 0);
   std::fill(done_.begin(), done_.end(), false);
+  if (of_lease(frame) && frame.kind != wire::FrameKind::revoked) {
+    // One rail, any for a write. The answer to a revocation is behind what was written on every rail.
+    std::fill(done_.begin(), done_.end(), true);
+    done_[frame.kind == wire::FrameKind::write ? next_lane_++ % lanes_.size() : 0] = false;
+  }
   if (frame.kind != wire::FrameKind::rows) return;
   const auto& layout = *outbox_.rows().layout;
   // The same for all frames of a round, so that the receiver can count.
@@ -183,7 +201,7 @@ bool Sender::send_share(size_t number) {
 
   while (!failed_) {
     if (lane.pair->room() == 0) return false;
-    Chain chain(*lane.pair, *window_, window_->keys[number]);
+    Chain chain(*lane.pair, window_->address, window_->keys[number]);
     size_t skip = posted_[number], left = direct - skip;
     for_each_piece(share, rows, [&](const std::byte* data, size_t bytes, size_t at) {
       const size_t skipped = std::min(skip, bytes);
@@ -225,35 +243,147 @@ bool Sender::send_share(size_t number) {
 bool Sender::send_goodbye(size_t number) {
   QueuePair& pair = *lanes_[number].pair;
   if (pair.room() == 0) return false;
-  Chain chain(pair, peer_.window[0], peer_.window[0].keys[number]);
+  Chain chain(pair, peer_.notes.address, peer_.notes.keys[number]);
   chain.open(0);
   chain.tell(encode({Tells::goodbye, 0, 0}));
   failed_ = !pair.post(chain.finish(), true);
   return !failed_;
 }
 
+// Writes come with a note behind them, for which there must be room in the peer's ring.
+bool Sender::has_room_for_lease_frame(const Lane& lane) const {
+  return lane.pair->room() > 1 && lane.notes - lane.their_taken < kNotes &&
+         lane.write_bytes < kMostWriteBytes;
+}
+
+bool Sender::has_room(size_t number) const {
+  const Lane& lane = lanes_[number];
+  const bool of_a_lease = of_lease(outbox_.frame());
+  return of_a_lease ? has_room_for_lease_frame(lane) : lane.pair->room() > 0;
+}
+
+// What belongs to a lease is sealed when it can leave at once: rows go past what can't.
+bool Sender::may_seal() const {
+  return !outbox_.next_is_of_lease() || std::all_of(lanes_.begin(), lanes_.end(), [&](const Lane& lane) {
+    return has_room_for_lease_frame(lane);
+  });
+}
+
+bool Sender::send_lease_frame(size_t number) {
+  if (!has_room(number)) return false;
+  Lane& lane = lanes_[number];
+  const wire::LeaseFrame frame = as_lease_frame(outbox_.frame());
+  Chain chain(*lane.pair, 0, 0);
+  // An answer is behind all that was written, on every lane.
+  bool complete = frame.kind != wire::FrameKind::write;
+  if (frame.kind == wire::FrameKind::write) {
+    const wire::Ticket& ticket = outbox_.write().ticket;
+    chain.aim(ticket.address, ticket.keys[number]);
+    outbox_.for_each_piece([&](const std::byte* data, size_t bytes) {
+      failed_ = chain.add(data, bytes, frame.at, lane.arena_key) < bytes;
+      return true;
+    });
+    if (failed_) return false;  // a device that takes no such requests
+    complete = lanes_.size() > 1 || outbox_.ends_writes() || frame.body_bytes >= kManyBytes ||
+               ++write_count_ % kFewWrites == 0;
+  }
+  const size_t at = note_at(number, lane.notes);
+  std::memcpy(notes_ + at, &frame, sizeof frame);
+  chain.aim(peer_.notes.address, peer_.notes.keys[number]);
+  chain.open(at);
+  chain.add(notes_ + at, sizeof frame, at, lane.records_key);
+  chain.tell(encode({Tells::notes, kANote, lane.notes % kNoteNumbers}));
+  ++lane.notes;
+  const auto requests = chain.finish();
+  failed_ = !lane.pair->post(requests, complete);
+  counts_.requests.add(requests.size());
+  counts_.bytes.add(chain.bytes());
+  counts_.messages.add(frame.kind == wire::FrameKind::write ? 1 : 0);
+  if (frame.kind == wire::FrameKind::write) {
+    writes_.push_back({number, lane.pair->posted(), 0, frame.body_bytes});
+    lane.write_bytes += frame.body_bytes;
+  }
+  return !failed_;
+}
+
+bool Sender::their_notes_taken(size_t number, uint32_t count) {
+  Lane& lane = lanes_[number];
+  const uint32_t more = (count - lane.their_taken) % kNoteNumbers;
+  if (more > lane.notes - lane.their_taken) return false;
+  lane.their_taken += more;
+  return true;
+}
+
+// Tells the peer, before it runs out of room; false: something is still to be told.
+bool Sender::send_taken() {
+  bool all = true;
+  for (size_t number = 0; number < lanes_.size() && !failed_; ++number) {
+    Lane& lane = lanes_[number];
+    if (!owes(lane)) continue;
+    if (lane.pair->room() == 0) {
+      all = false;
+      continue;
+    }
+    Chain chain(*lane.pair, peer_.notes.address, peer_.notes.keys[number]);
+    chain.open(0);
+    chain.tell(encode({Tells::notes, kNotesTaken, lane.our_taken % kNoteNumbers}));
+    failed_ = !lane.pair->post(chain.finish(), false);
+    lane.told = lane.our_taken;
+  }
+  return all;
+}
+
+// SYNC POINT unwritten: we store it, then look which requests are retired; who retires one stores that, then
+// loads it. Both orders are seq_cst.
+void Sender::note_written() {
+  if (writes_.empty()) return written_.store(outbox_.written(), std::memory_order_release);
+  unwritten_.store(true);
+  while (!writes_.empty() && lanes_[writes_.front().lane].pair->retired(writes_.front().request)) {
+    const Posted& done = writes_.front();
+    written_.store(done.written, std::memory_order_release);
+    lanes_[done.lane].write_bytes -= done.bytes;
+    writes_.pop_front();
+  }
+  if (!writes_.empty()) return;
+  unwritten_.store(false);
+  written_.store(outbox_.written(), std::memory_order_release);
+}
+
 bool Sender::flush() {
   for (;;) {
+    const bool told = send_taken();
+    note_written();
     while (!outbox_.empty() && !failed_) {
+      if (!outbox_.sealed() && !may_seal()) break;
       if (!outbox_.sealed()) start();
       if (failed_ || !may_begin()) break;
       bool all = true;
-      const bool goodbye = outbox_.frame().kind == wire::FrameKind::goodbye;
+      const wire::FrameKind kind = outbox_.frame().kind;
       for (size_t lane = 0; lane < shares_; ++lane) {
-        if (!done_[lane]) done_[lane] = goodbye ? send_goodbye(lane) : send_share(lane);
+        if (!done_[lane])
+          done_[lane] = kind == wire::FrameKind::rows      ? send_share(lane)
+                        : kind == wire::FrameKind::goodbye ? send_goodbye(lane)
+                                                           : send_lease_frame(lane);
         all = all && done_[lane];
       }
       if (!all) break;
       outbox_.sent();
+      if (kind == wire::FrameKind::write) writes_.back().written = outbox_.written();
     }
     if (failed_) outbox_.clear();
+    note_written();
     // SYNC POINT room: we store `pending`, then load what was retired; who retires stores that, then loads
     // `pending` and flushes. Both orders are seq_cst.
-    pending_.store(!outbox_.empty());
-    if (outbox_.empty()) return !failed_;
-    bool room = false;
-    for (size_t lane = 0; lane < shares_; ++lane) room |= !done_[lane] && lanes_[lane].pair->room() > 0;
-    if (!room || !may_begin()) return true;
+    const bool left = !outbox_.empty() || !told;
+    pending_.store(left);
+    if (!left || failed_) return !failed_;
+    const bool may = outbox_.sealed() && may_begin();
+    bool room = !outbox_.empty() && !outbox_.sealed() && may_seal();
+    for (size_t lane = 0; lane < lanes_.size(); ++lane) {
+      room |= may && lane < shares_ && !done_[lane] && has_room(lane);
+      room |= owes(lanes_[lane]) && lanes_[lane].pair->room() > 0;
+    }
+    if (!room) return true;
   }
 }
 

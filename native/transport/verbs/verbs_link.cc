@@ -54,6 +54,16 @@ Expected<void> VerbsLink::set_up(const Local& local, Session session) {
       card.keys[rail] = engine_->of_rail(*regions, rail).rkey;
     regions_.push_back(std::move(*regions));
   }
+  auto rings = Mapping::anonymous(std::max<size_t>(notes_bytes(engine_->rails()), 4096));
+  if (!rings) return std::unexpected(rings.error());
+  rings_ = std::move(*rings);
+  notes_.emplace(rings_->data());
+  auto ring_regions = engine_->expose(rings_->data(), rings_->size(), true);
+  if (!ring_regions) return std::unexpected(ring_regions.error());
+  ours.notes.address = reinterpret_cast<uint64_t>(rings_->data());
+  for (size_t rail = 0; rail < engine_->rails(); ++rail)
+    ours.notes.keys[rail] = engine_->of_rail(*ring_regions, rail).rkey;
+  regions_.push_back(std::move(*ring_regions));
   seal(ours);
 
   auto answer = trade(session, std::as_bytes(std::span(&ours, 1)), sizeof(Card));
@@ -71,7 +81,7 @@ Expected<void> VerbsLink::set_up(const Local& local, Session session) {
   for (size_t i = 0; i < theirs.windows; ++i) record_bytes += theirs.window[i].records;
   constexpr size_t kMuch = size_t{64} << 20;
   if (record_bytes > kMuch) return fail(Code::protocol, "the peer asks for too large records");
-  auto records = Mapping::anonymous(std::max<size_t>(record_bytes, 4096));
+  auto records = Mapping::anonymous(std::max<size_t>(record_bytes + notes_bytes(engine_->rails()), 4096));
   if (!records) return std::unexpected(records.error());
   records_ = std::move(*records);
   auto regions = engine_->expose(records_->data(), records_->size(), false);
@@ -124,10 +134,141 @@ void VerbsLink::publish(const Outgoing& rows) {
   doorbell_->ring();
 }
 
-void VerbsLink::arrived(size_t rail, uint32_t immediate) {
+Expected<wire::Ticket> VerbsLink::lease(std::span<std::byte> memory, uint16_t counters) {
+  std::lock_guard use(use_);
+  if (closed_) return fail(Code::closed, "the link is closed");
+  std::vector<Region> own;
+  wire::Ticket ticket;
+  const auto take_keys = [&](const std::vector<Region>& regions) {
+    for (size_t rail = 0; rail < engine_->rails(); ++rail)
+      ticket.keys[rail] = engine_->of_rail(regions, rail).rkey;
+  };
+  // Registering takes its time, for which nobody else waits.
+  if (!engine_->prepared(memory, take_keys)) {
+    auto exposed = engine_->expose(memory.data(), memory.size(), true);
+    if (!exposed) return std::unexpected(exposed.error());
+    own = std::move(*exposed);
+    take_keys(own);
+  }
+  const auto nobody_handles = engine_->hold();
+  const auto number = leases_.open(memory, counters);
+  if (!number) return std::unexpected(number.error());
+  ticket.lease = *number;
+  ticket.generation = leases_.generation(*number);
+  ticket.address = reinterpret_cast<uint64_t>(memory.data());
+  leased_[*number].regions = std::move(own);
+  return ticket;
+}
+
+bool VerbsLink::revoke(uint16_t lease) {
+  std::vector<Region> unused;
+  std::lock_guard use(use_);
+  const auto nobody_handles = closed_ ? std::unique_lock<std::mutex>() : engine_->hold();
+  leases_.close(lease);
+  if (state() != LinkState::up) {
+    if (!closed_) stop();
+    unused = forget(lease);
+    return true;
+  }
+  leased_[lease].unanswered = (1u << engine_->rails()) - 1;
+  wire::LeaseFrame note;
+  note.kind = wire::FrameKind::revoke;
+  note.lease = lease;
+  note.generation = leases_.generation(lease);
+  std::lock_guard hold(send_lock_);
+  sender_->outbox().enqueue(note);
+  (void)flush();  // a failure is told by its completion
+  return false;
+}
+
+// What the peer's device was told to write before its answers is there, for they are behind it. A peer that
+// does not answer is given up: the reset of the queue pairs is the fence then.
+bool VerbsLink::quiet(uint16_t lease) {
+  std::vector<Region> unused;
+  std::lock_guard use(use_);
+  const auto nobody_handles = closed_ ? std::unique_lock<std::mutex>() : engine_->hold();
+  if (state() == LinkState::up && leased_[lease].unanswered != 0) return false;
+  if (state() != LinkState::up && !closed_) stop();
+  unused = forget(lease);
+  return true;
+}
+
+std::vector<Region> VerbsLink::forget(uint16_t lease) {
+  leases_.forget(lease);
+  auto node = leased_.extract(lease);
+  return node.empty() ? std::vector<Region>() : std::move(node.mapped().regions);
+}
+
+Code VerbsLink::write(const Writing& write, uint64_t& number) {
+  std::unique_lock hold(send_lock_);
+  if (state() != LinkState::up) return Code::again;
+  const Code queued = sender_->outbox().enqueue(write, number);
+  if (queued != Code::ok || flush()) return queued;
+  hold.unlock();
+  drop();
+  doorbell_->ring();
+  return Code::again;
+}
+
+bool VerbsLink::flush() {
+  const uint64_t before = written();
+  const bool sound = sender_->flush();
+  if (written() != before) doorbell_->ring();
+  return sound;
+}
+
+Arrived VerbsLink::notes_arrived(size_t rail, const Immediate& immediate) {
+  if (immediate.slot == kNotesTaken) {
+    std::lock_guard hold(send_lock_);
+    if (!sender_->their_notes_taken(rail, immediate.final_rows)) return Arrived::nonsense;
+    (void)flush();
+    return Arrived::part;
+  }
+  wire::Frame note;
+  if (immediate.slot != kANote || notes_->take(rail, immediate.final_rows, note) != Code::ok)
+    return Arrived::nonsense;
+  const Arrived outcome = take_note(rail, note);
+  if (outcome == Arrived::nonsense) return outcome;
+  std::lock_guard hold(send_lock_);
+  sender_->our_notes_taken(rail, notes_->taken(rail));
+  (void)flush();
+  return outcome;
+}
+
+Arrived VerbsLink::take_note(size_t rail, const wire::Frame& note) {
+  if (!of_lease(note) || validate(note, {engine_->epoch(), 0, 0, nullptr}) != Code::ok)
+    return Arrived::nonsense;
+  const wire::LeaseFrame frame = as_lease_frame(note);
+  if (frame.lease >= Leases::kMost) return Arrived::nonsense;
+  if (frame.kind == wire::FrameKind::write) {
+    std::byte* to = nullptr;
+    if (leases_.accept(frame, to) != Code::ok) return Arrived::nonsense;
+    leases_.count(frame);
+    arrivals_.add(1);
+    return Arrived::rows;
+  }
+  if (frame.kind == wire::FrameKind::revoke) {
+    wire::LeaseFrame answer = frame;
+    answer.kind = wire::FrameKind::revoked;
+    std::lock_guard hold(send_lock_);
+    sender_->outbox().drop_writes(frame.lease, frame.generation);
+    sender_->outbox().enqueue(answer);
+    return Arrived::rows;  // what was dropped is done with
+  }
+  const auto leased = leased_.find(frame.lease);
+  const uint32_t bit = 1u << rail;
+  if (leased == leased_.end() || (leased->second.unanswered & bit) == 0 ||
+      frame.generation != leases_.generation(frame.lease))
+    return Arrived::nonsense;
+  leased->second.unanswered &= ~bit;
+  return Arrived::rows;
+}
+
+void VerbsLink::arrived(size_t rail, uint32_t bits) {
   if (state() != LinkState::up) return;
-  arrivals_.add(1);
-  switch (receiver_->arrived(rail, immediate)) {
+  const Immediate immediate = decode(bits);
+  if (immediate.tells != Tells::notes) arrivals_.add(1);
+  switch (immediate.tells == Tells::notes ? notes_arrived(rail, immediate) : receiver_->arrived(rail, bits)) {
     case Arrived::part:
       return;
     case Arrived::rows:
@@ -143,9 +284,9 @@ void VerbsLink::arrived(size_t rail, uint32_t immediate) {
 
 void VerbsLink::retired(size_t rail, uint64_t request) {
   sender_->lanes()[rail].pair->retire(request);
-  if (!sender_->pending()) return;  // SYNC POINT room
+  if (!sender_->pending() && !sender_->unwritten()) return;  // SYNC POINT room
   std::unique_lock hold(send_lock_);
-  if (state() != LinkState::up || sender_->flush()) return;
+  if (state() != LinkState::up || flush()) return;
   hold.unlock();
   end(LinkState::lost);
 }
@@ -170,6 +311,7 @@ void VerbsLink::stop() {
 }
 
 void VerbsLink::cut(LinkState how) {
+  std::lock_guard use(use_);
   if (closed_) return;
   const auto nobody_handles = engine_->hold();
   stop();
@@ -187,12 +329,13 @@ bool VerbsLink::notice() {
 }
 
 void VerbsLink::close(int64_t deadline) {
+  std::lock_guard use(use_);
   if (closed_) return;
   closed_ = true;
   if (sender_ && state() == LinkState::up) {
     {
       std::lock_guard hold(send_lock_);
-      sender_->enqueue_goodbye();
+      sender_->outbox().enqueue_goodbye();
       (void)sender_->flush();
     }
     const auto gone = [&] {
@@ -206,6 +349,7 @@ void VerbsLink::close(int64_t deadline) {
   engine_->remove(*this);
   stop();
   sender_.reset();
+  leased_.clear();
   regions_.clear();
   life_line_.close();
 }

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <map>
 #include <mutex>
+#include <optional>
 #include <string>
 
 #include "transport/life_line.h"
@@ -12,8 +14,8 @@
 
 namespace weft::verbs {
 
-// Locks, in the order in which they are taken: the engine's (receiving, and the end of the link), then ours
-// (sending).
+// Locks, in the order in which they are taken: that of who uses the engine from outside of it, the engine's
+// (receiving, and the end of the link), then ours (sending).
 class VerbsLink : public Link {
  public:
   static Expected<std::unique_ptr<Link>> create(const Local& local, Session session);
@@ -27,6 +29,11 @@ class VerbsLink : public Link {
     receiver_->mirrors().release(inbound, generation);
   }
   bool sending() const override { return state() == LinkState::up && sender_->pending(); }
+  Expected<wire::Ticket> lease(std::span<std::byte> memory, uint16_t counters) override;
+  bool revoke(uint16_t lease) override;
+  bool quiet(uint16_t lease) override;
+  Code write(const Writing& write, uint64_t& number) override;
+  uint64_t written() const override { return sender_ ? sender_->written() : 0; }
   Engine* engine() override { return engine_; }
   int fd() const override { return state() == LinkState::up ? life_line_.fd() : -1; }
   bool notice() override;
@@ -48,18 +55,34 @@ class VerbsLink : public Link {
       : engine_(static_cast<VerbsEngine*>(local.engine)), doorbell_(local.doorbell) {}
   Expected<void> set_up(const Local& local, Session session);
   void describe(const std::vector<Lane>& lanes, const Card& theirs);
+  Arrived notes_arrived(size_t rail, const Immediate& immediate);
+  Arrived take_note(size_t rail, const wire::Frame& note);
+  // For who has the send lock.
+  bool flush();
+  // The number may be given again. What was registered for it is to be destroyed when no lock is held.
+  std::vector<Region> forget(uint16_t lease);
   // The fence, but for a completion that is being handled.
   void stop();
 
   VerbsEngine* engine_;
   const Doorbell* doorbell_;
   LifeLine life_line_;
+  std::mutex use_;  // close() ends the use of the engine
   std::mutex send_lock_;
   std::unique_ptr<Sender> sender_;
   std::unique_ptr<Receiver> receiver_;
   std::shared_ptr<Mapping> records_;          // the sender's
   std::vector<std::vector<Region>> regions_;  // of the records and of each window
   std::string description_;
+  // Leases: their memory, where it was not prepared, and on which rails the peer has not answered yet that it
+  // writes no more.
+  struct Leased {
+    std::vector<Region> regions;
+    uint32_t unanswered = 0;  // a bit for each rail
+  };
+  std::map<uint16_t, Leased> leased_;
+  std::shared_ptr<Mapping> rings_;
+  std::optional<NoteRings> notes_;
   Counter arrivals_;
   std::atomic<const char*> failure_{nullptr};
   bool closed_ = false;

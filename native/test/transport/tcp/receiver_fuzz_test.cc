@@ -7,6 +7,7 @@
 #include "fuzz/tcp_receiver.h"
 #include "support/random.h"
 #include "support/scale.h"
+#include "wire/lease.h"
 
 namespace weft::test {
 namespace {
@@ -64,6 +65,8 @@ class StreamMaker {
         stream.push_back(message);
       }
     }
+    for (uint32_t writes = random_.below(4); writes > 0; --writes)
+      stream.insert(stream.begin() + random_.below(static_cast<uint32_t>(stream.size())), write());
     if (random_.chance(30)) {
       Message goodbye{};
       goodbye.frame.epoch = fuzz::kEpoch;
@@ -75,6 +78,21 @@ class StreamMaker {
   }
 
  private:
+  Message write() {
+    wire::LeaseFrame f;
+    f.generation = 1;
+    f.epoch = fuzz::kEpoch;
+    f.lease = static_cast<uint16_t>(random_.below(2));
+    f.counter = static_cast<uint16_t>(random_.below(fuzz::kLeaseCounters));
+    f.at = random_.below(fuzz::kLeaseBytes);
+    f.body_bytes = 1 + random_.below(static_cast<uint32_t>(fuzz::kLeaseBytes - f.at));
+    if (random_.chance(10)) f.kind = wire::FrameKind::revoke, f.body_bytes = 0;
+    Message message{as_frame(f), std::vector<std::byte>(f.body_bytes)};
+    random_.fill(message.body);
+    seal(message.frame);
+    return message;
+  }
+
   wire::PublicationLayout layout_;
   Random& random_;
   uint64_t generations_[2] = {0, 0};

@@ -143,7 +143,7 @@ TEST_F(SenderTest, WhatWaitsStaysWhatItWasWhenTheSlotIsUsedAgain) {
   advance(1, 4, true);
   frames();
   advance(1, 8, false);  // nothing in it that destination 2 takes
-  EXPECT_FALSE(sender->empty());
+  EXPECT_FALSE(sender->outbox().empty());
   begin(4, 3, {0, 1, 2}, true);  // depth 3: the same slot
   advance(4, 3, true);
   const auto sent = frames();
@@ -179,7 +179,7 @@ TEST_F(SenderTest, AFrameGoesOutInPiecesOfAnySize) {
   for (size_t i = 0; i < 800'000; ++i) column[i] = static_cast<std::byte>(i / 1000);
   advance(1, 8, true);
   std::vector<std::byte> bytes;
-  for (int i = 0; !sender->empty() && i < 10'000; ++i) {
+  for (int i = 0; !sender->outbox().empty() && i < 10'000; ++i) {
     sender->flush(sockets->near.get());
     const auto some = sockets->drain();
     bytes.insert(bytes.end(), some.begin(), some.end());
@@ -219,7 +219,7 @@ TEST_F(SenderTest, APeerThatIsGoneIsNoticedAndNothingIsKept) {
 TEST_F(SenderTest, AGoodbyeComesLast) {
   begin(1, 8, {}, false);
   advance(1, 8, true);
-  sender->enqueue_goodbye();
+  sender->outbox().enqueue_goodbye();
   const auto sent = frames();
   ASSERT_EQ(sent.size(), 2u);
   EXPECT_EQ(sent[1].kind, wire::FrameKind::goodbye);
