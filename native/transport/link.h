@@ -107,7 +107,7 @@ class Link {
   virtual Engine* engine() { return nullptr; }
   // For poll(2), where the engine doesn't tell of the peer's end: readable when there is one to notice. -1:
   // none.
-  virtual int fd() const { return -1; }
+  virtual int end_fd() const { return -1; }
   virtual bool notice() { return false; }  // true: it has come
   // The way that data takes, for people; empty where the transport's name says it all.
   virtual std::string describe() const { return {}; }

@@ -89,7 +89,7 @@ void Endpoint::sleep(Bay bay, int64_t until, bool engines) {
   }
   if (bay == Bay::service)  // deaths are for the service thread to hear of
     for (const auto& link : links_)
-      if (const int fd = link->fd(); fd >= 0) fds.push_back({fd, POLLIN, 0});
+      if (const int fd = link->end_fd(); fd >= 0) fds.push_back({fd, POLLIN, 0});
   timespec timeout{};
   if (until != kNever) {
     const int64_t left = std::max<int64_t>(0, until - now_ns());

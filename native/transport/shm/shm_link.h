@@ -30,7 +30,7 @@ class ShmLink : public Link {
     return sender_->written();
   }
   Engine* engine() override { return engine_; }
-  int fd() const override { return state() == LinkState::up ? life_line_.fd() : -1; }
+  int end_fd() const override { return state() == LinkState::up ? life_line_.fd() : -1; }
   bool notice() override;
   Traffic traffic() const override { return sender_->counts().beside(receiver_->arrivals()); }
   void close(int64_t deadline) override;

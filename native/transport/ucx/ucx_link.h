@@ -21,7 +21,7 @@ class UcxLink : public Link {
   void release(size_t inbound, uint64_t generation) override { receiver_->release(inbound, generation); }
   bool sending() const override { return state() == LinkState::up && sender_->busy(); }
   Engine* engine() override { return engine_; }
-  int fd() const override { return state() == LinkState::up ? life_line_.fd() : -1; }
+  int end_fd() const override { return state() == LinkState::up ? life_line_.fd() : -1; }
   bool notice() override;
   Expected<wire::Ticket> lease(std::span<std::byte> memory, uint16_t counters) override;
   bool revoke(uint16_t lease) override;

@@ -35,7 +35,7 @@ class VerbsLink : public Link {
   Code write(const Writing& write, uint64_t& number) override;
   uint64_t written() const override { return sender_ ? sender_->written() : 0; }
   Engine* engine() override { return engine_; }
-  int fd() const override { return state() == LinkState::up ? life_line_.fd() : -1; }
+  int end_fd() const override { return state() == LinkState::up ? life_line_.fd() : -1; }
   bool notice() override;
   std::string describe() const override { return description_; }
   Traffic traffic() const override;
