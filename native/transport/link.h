@@ -103,7 +103,7 @@ class Link {
   virtual uint64_t written() const = 0;
   const Leases& leases() const { return leases_; }
 
-  // Who moves this link's bytes; waiters must keep it going. Null where peers read each other's memory.
+  // Who moves this link's bytes; waiters must keep it going. Null: nobody has to.
   virtual Engine* engine() { return nullptr; }
   // For poll(2), where the engine doesn't tell of the peer's end: readable when there is one to notice. -1:
   // none.
