@@ -38,8 +38,6 @@ Expected<std::unique_ptr<Lease>> Lease::open(Endpoint& endpoint, size_t peer, st
         state, {}, static_cast<int32_t>(endpoint.member(peer)), 0, "no lease for a peer that is not there"});
   auto ticket = endpoint.link(peer).lease(memory, counters);
   if (!ticket) return std::unexpected(ticket.error());
-  ticket->bytes = memory.size();
-  ticket->counters = counters;
   ticket->epoch = static_cast<uint32_t>(endpoint.options().epoch);
   ticket->from = endpoint.options().member;
   ticket->to = endpoint.member(peer);

@@ -2,7 +2,7 @@
 
 namespace weft {
 
-Expected<uint16_t> Leases::open(std::span<std::byte> memory, uint16_t counters) {
+Expected<wire::Ticket> Leases::open(std::span<std::byte> memory, uint16_t counters) {
   for (size_t i = 0; i < kMost; ++i) {
     auto& place = places_[i];
     if (!place) place = std::make_unique<Place>();
@@ -11,12 +11,24 @@ Expected<uint16_t> Leases::open(std::span<std::byte> memory, uint16_t counters) 
     place->memory = memory;
     place->state = State::open;
     ++place->generation;
-    return static_cast<uint16_t>(i);
+    wire::Ticket ticket;
+    ticket.lease = static_cast<uint16_t>(i);
+    ticket.generation = place->generation;
+    ticket.bytes = memory.size();
+    ticket.counters = counters;
+    return ticket;
   }
   return fail(Code::state, "the peer has 1024 leases of this member; end some");
 }
 
-void Leases::close(uint16_t number) { places_[number]->state = State::closed; }
+wire::LeaseFrame Leases::close(uint16_t number) {
+  places_[number]->state = State::closed;
+  wire::LeaseFrame note;
+  note.kind = wire::FrameKind::revoke;
+  note.lease = number;
+  note.generation = places_[number]->generation;
+  return note;
+}
 
 void Leases::forget(uint16_t number) { places_[number]->state = State::free; }
 

@@ -21,10 +21,11 @@ class Leases {
 
   // For who keeps the link from receiving meanwhile:
 
-  // The number of a free place, whose counters are at 0 from here on; `state` when there is none.
-  Expected<uint16_t> open(std::span<std::byte> memory, uint16_t counters);
-  // What still comes for it is late: it goes nowhere, and is counted as that.
-  void close(uint16_t number);
+  // Takes a free place, whose counters are at 0 from here on; `state` when there is none. Fills in what a
+  // ticket says of the lease itself.
+  Expected<wire::Ticket> open(std::span<std::byte> memory, uint16_t counters);
+  // What still comes for it is late: it goes nowhere, and is counted as that. What the peer is to be told.
+  wire::LeaseFrame close(uint16_t number);
   // Nothing can come any more: the place may be had again.
   void forget(uint16_t number);
   // Where the body of a write belongs. Null: it is late. `protocol`: such a lease was never given.

@@ -33,7 +33,7 @@ class LeaseTable : public testing::Test {
 };
 
 TEST_F(LeaseTable, WhatLiesInAnOpenLeaseIsPlacedAndCounted) {
-  const uint16_t number = *leases.open(memory, 2);
+  const uint16_t number = leases.open(memory, 2)->lease;
   EXPECT_EQ(place(write(number, 1, 0, 100)), 0);
   EXPECT_EQ(place(write(number, 1, 99, 1)), 99);
   leases.count(write(number, 1, 40, 60, 1));
@@ -44,7 +44,7 @@ TEST_F(LeaseTable, WhatLiesInAnOpenLeaseIsPlacedAndCounted) {
 }
 
 TEST_F(LeaseTable, WhatLiesOutsideIsRefused) {
-  const uint16_t number = *leases.open(memory, 2);
+  const uint16_t number = leases.open(memory, 2)->lease;
   EXPECT_EQ(place(write(number, 1, 0, 101)), -2);
   EXPECT_EQ(place(write(number, 1, 100, 1)), -2);
   EXPECT_EQ(place(write(number, 1, UINT64_MAX, 2)), -2);
@@ -55,14 +55,14 @@ TEST_F(LeaseTable, WhatLiesOutsideIsRefused) {
 }
 
 TEST_F(LeaseTable, WhatIsLateGoesNowhereAndIsCountedAsThat) {
-  const uint16_t number = *leases.open(memory, 1);
+  const uint16_t number = leases.open(memory, 1)->lease;
   leases.close(number);
   EXPECT_EQ(place(write(number, 1, 0, 100)), -1);
   EXPECT_EQ(place(write(number, 1, 0, 1000)), -1) << "whatever it is";
   leases.count(write(number, 1, 0, 10));
   leases.forget(number);
   EXPECT_EQ(place(write(number, 1, 0, 100)), -1);
-  EXPECT_EQ(*leases.open(memory, 1), number);
+  EXPECT_EQ(leases.open(memory, 1)->lease, number);
   EXPECT_EQ(place(write(number, 1, 0, 100)), -1);
   EXPECT_EQ(place(write(number, 2, 0, 100)), 0);
   leases.count(write(number, 1, 0, 5));
@@ -71,15 +71,15 @@ TEST_F(LeaseTable, WhatIsLateGoesNowhereAndIsCountedAsThat) {
 }
 
 TEST_F(LeaseTable, CountersStartAnewHoweverManyThereAre) {
-  const uint16_t number = *leases.open(memory, 9);
+  const uint16_t number = leases.open(memory, 9)->lease;
   leases.count(write(number, 1, 0, 3, 8));
   leases.close(number);
   leases.forget(number);
-  ASSERT_EQ(*leases.open(memory, 2), number);
+  ASSERT_EQ(leases.open(memory, 2)->lease, number);
   EXPECT_EQ(place(write(number, 2, 0, 1, 8)), -2) << "a counter of the lease before";
   leases.close(number);
   leases.forget(number);
-  ASSERT_EQ(*leases.open(memory, 9), number);
+  ASSERT_EQ(leases.open(memory, 9)->lease, number);
   EXPECT_EQ((*leases.counters(number))[8].load(), 0u);
 }
 
@@ -98,7 +98,7 @@ class LeaseStream : public testing::Test {
   }
   MirrorBench bench{stream_shape()};
   std::vector<std::byte> memory = std::vector<std::byte>(200'000, std::byte{1});
-  uint16_t lease = *bench.leases.open(std::span(memory).subspan(1000, 150'000), 1);
+  uint16_t lease = bench.leases.open(std::span(memory).subspan(1000, 150'000), 1)->lease;
 };
 
 TEST_F(LeaseStream, AWriteIsPlacedWhateverItsPieces) {
@@ -126,7 +126,7 @@ TEST_F(LeaseStream, WhatIsOnItsWayWhenTheLeaseEndsGoesNowhereAndWhatFollowsIsTak
   bench.receiver.forget(lease);
   bench.leases.forget(lease);
   std::ranges::fill(memory, std::byte{2});
-  ASSERT_EQ(bench.leases.open(std::span(memory).subspan(1000, 150'000), 1), lease);
+  ASSERT_EQ(bench.leases.open(std::span(memory).subspan(1000, 150'000), 1)->lease, lease);
   EXPECT_EQ(bench.feed({half, late.end()}), Received::round);
   EXPECT_TRUE(all(0, memory.size(), std::byte{2}));
   EXPECT_EQ((*bench.leases.counters(lease))[0].load(), 0u);

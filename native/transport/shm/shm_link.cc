@@ -68,24 +68,16 @@ Expected<std::unique_ptr<Link>> ShmLink::create(const Local& local, Session sess
 Expected<wire::Ticket> ShmLink::lease(std::span<std::byte> memory, uint16_t counters) {
   std::lock_guard hold(receive_lock_);
   if (state() != LinkState::up) return fail(Code::closed, "the link is not up");
-  const auto number = leases_.open(memory, counters);
-  if (!number) return std::unexpected(number.error());
   engine_->wake();
-  wire::Ticket ticket;
-  ticket.lease = *number;
-  ticket.generation = leases_.generation(*number);
-  return ticket;
+  return leases_.open(memory, counters);
 }
 
 // We copy under this lock, so with it nothing is on its way into the memory.
 bool ShmLink::revoke(uint16_t lease) {
   wire::LeaseFrame note;
-  note.kind = wire::FrameKind::revoke;
-  note.lease = lease;
   {
     std::lock_guard hold(receive_lock_);
-    note.generation = leases_.generation(lease);
-    leases_.close(lease);
+    note = leases_.close(lease);
     leases_.forget(lease);
   }
   std::lock_guard hold(send_lock_);

@@ -56,23 +56,15 @@ void TcpLink::publish(const Outgoing& rows) {
 
 Expected<wire::Ticket> TcpLink::lease(std::span<std::byte> memory, uint16_t counters) {
   std::lock_guard hold(receive_lock_);
-  const auto number = leases_.open(memory, counters);
-  if (!number) return std::unexpected(number.error());
-  wire::Ticket ticket;
-  ticket.lease = *number;
-  ticket.generation = leases_.generation(*number);
-  return ticket;
+  return leases_.open(memory, counters);
 }
 
 // Whoever receives has this lock, so with it nothing is on its way into the memory.
 bool TcpLink::revoke(uint16_t lease) {
   wire::LeaseFrame note;
-  note.kind = wire::FrameKind::revoke;
-  note.lease = lease;
   {
     std::lock_guard hold(receive_lock_);
-    note.generation = leases_.generation(lease);
-    leases_.close(lease);
+    note = leases_.close(lease);
     receiver_.forget(lease);
     leases_.forget(lease);
   }

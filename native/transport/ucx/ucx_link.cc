@@ -53,24 +53,15 @@ Expected<wire::Ticket> UcxLink::lease(std::span<std::byte> memory, uint16_t coun
   std::lock_guard use(use_);
   if (engine_ == nullptr) return fail(Code::closed, "the link is closed");
   const auto hold = engine_->enter();
-  const auto number = leases_.open(memory, counters);
-  if (!number) return std::unexpected(number.error());
-  wire::Ticket ticket;
-  ticket.lease = *number;
-  ticket.generation = leases_.generation(*number);
-  return ticket;
+  return leases_.open(memory, counters);
 }
 
 bool UcxLink::revoke(uint16_t lease) {
   std::lock_guard use(use_);
   const auto hold = engine_ == nullptr ? std::unique_lock<std::mutex>() : engine_->enter();
-  leases_.close(lease);
+  const wire::LeaseFrame note = leases_.close(lease);
   if (engine_ != nullptr && state() == LinkState::up && peer_ != nullptr) {
     receiver_->forget(lease);
-    wire::LeaseFrame note;
-    note.kind = wire::FrameKind::revoke;
-    note.lease = lease;
-    note.generation = leases_.generation(lease);
     sender_->outbox().enqueue(note);
     sender_->pump(peer_);
   }

@@ -138,10 +138,9 @@ Expected<wire::Ticket> VerbsLink::lease(std::span<std::byte> memory, uint16_t co
   std::lock_guard use(use_);
   if (closed_) return fail(Code::closed, "the link is closed");
   std::vector<Region> own;
-  wire::Ticket ticket;
+  uint32_t keys[wire::kMaxTicketKeys] = {};
   const auto take_keys = [&](const std::vector<Region>& regions) {
-    for (size_t rail = 0; rail < engine_->rails(); ++rail)
-      ticket.keys[rail] = engine_->of_rail(regions, rail).rkey;
+    for (size_t rail = 0; rail < engine_->rails(); ++rail) keys[rail] = engine_->of_rail(regions, rail).rkey;
   };
   // Registering takes its time, for which nobody else waits.
   if (!engine_->prepared(memory, take_keys)) {
@@ -151,12 +150,11 @@ Expected<wire::Ticket> VerbsLink::lease(std::span<std::byte> memory, uint16_t co
     take_keys(own);
   }
   const auto nobody_handles = engine_->hold();
-  const auto number = leases_.open(memory, counters);
-  if (!number) return std::unexpected(number.error());
-  ticket.lease = *number;
-  ticket.generation = leases_.generation(*number);
-  ticket.address = reinterpret_cast<uint64_t>(memory.data());
-  leased_[*number].regions = std::move(own);
+  auto ticket = leases_.open(memory, counters);
+  if (!ticket) return ticket;
+  ticket->address = reinterpret_cast<uint64_t>(memory.data());
+  std::ranges::copy(keys, ticket->keys);
+  leased_[ticket->lease].regions = std::move(own);
   return ticket;
 }
 
@@ -164,17 +162,13 @@ bool VerbsLink::revoke(uint16_t lease) {
   std::vector<Region> unused;
   std::lock_guard use(use_);
   const auto nobody_handles = closed_ ? std::unique_lock<std::mutex>() : engine_->hold();
-  leases_.close(lease);
+  const wire::LeaseFrame note = leases_.close(lease);
   if (state() != LinkState::up) {
     if (!closed_) stop();
     unused = forget(lease);
     return true;
   }
   leased_[lease].unanswered = (1u << engine_->rails()) - 1;
-  wire::LeaseFrame note;
-  note.kind = wire::FrameKind::revoke;
-  note.lease = lease;
-  note.generation = leases_.generation(lease);
   std::lock_guard hold(send_lock_);
   sender_->outbox().enqueue(note);
   (void)flush();  // a failure is told by its completion

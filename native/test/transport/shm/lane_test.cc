@@ -44,7 +44,7 @@ class Lanes : public testing::Test {
   std::vector<std::byte> arena = std::vector<std::byte>(2'000'000);
   std::vector<std::byte> target = std::vector<std::byte>(2'000'000);
   Leases leases;
-  uint16_t lease = *leases.open(target, 1);
+  uint16_t lease = leases.open(target, 1)->lease;
   LaneSender sender{kEpoch, arena, memory->out, memory->back};
   LaneReceiver receiver{kEpoch, arena, memory->back, memory->out, leases};
 };
