@@ -87,8 +87,8 @@ class Endpoint {
   // After Link::publish() left bytes behind that no waiter will move.
   void keep_sending();
 
-  // Ends the blocking wait with `closed`, if there is one, and those to come; closes nothing. From any
-  // thread: a process that exits waits for its threads.
+  // For a process that exits: ends the blocking wait with `closed`, if there is one, and those to come, and
+  // the service thread; closes nothing. From any thread but that.
   void interrupt();
   // Ends every wait with `closed`, says goodbye to every peer, closes every connection. Idempotent; from any
   // thread but the service thread (not from on_end).

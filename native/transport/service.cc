@@ -67,7 +67,7 @@ void Endpoint::serve() {
       if (link->notice()) own_bell_.ring();  // a caller may wait for that peer
   };
   int64_t looked_ns = 0, tick_ns = kTickNs;
-  while (!closed()) {
+  while (!over()) {  // SYNC POINT closing
     const bool busy = submitted_.load(std::memory_order_acquire) > 0;
     if (busy) {
       if (const int64_t now = now_ns();
@@ -98,7 +98,7 @@ void Endpoint::serve() {
       Asleep asleep(arena_->header().parked, (busy ? bit(Bay::service) : 0) | lanes);
       const bool callers_turn = !busy && (caller_waits_.load() || caller_waited_.exchange(false));
       const bool tick = engines_awake() && callers_turn && !caller_sleeps_.load();
-      const bool sleepy = !(!callers_turn && progress()) && !serve_operations() && !closed() &&
+      const bool sleepy = !(!callers_turn && progress()) && !serve_operations() && !over() &&
                           (lanes != 0 || callers_turn || !rung()) &&
                           (busy || submitted_.load(std::memory_order_relaxed) == 0);
       if (sleepy) {

@@ -1,9 +1,12 @@
 // Operations left to the service thread, and closing while waits are under way.
 #include <gtest/gtest.h>
+#include <unistd.h>
 
+#include <cstdlib>
 #include <thread>
 
 #include "support/later.h"
+#include "support/process.h"
 #include "support/scale.h"
 #include "support/steps.h"
 
@@ -95,6 +98,37 @@ TEST_P(Service, CloseFromAnotherThreadEndsABlockingWait) {
     const int64_t start = now_ns();
     EXPECT_EQ(steps.ffn_endpoint(0).wait(endless(steps)), Code::closed);
     EXPECT_LT(now_ns() - start, 2'000'000'000);
+  }
+}
+
+TEST_P(Service, AnInterruptedEndpointServesNothingAnyMore) {
+  Steps steps(GetParam(), plain_config({1, 1}));
+  Later later(endless(steps));
+  ASSERT_TRUE(steps.ffn_endpoint(0).submit(later));
+  steps.ffn_endpoint(0).interrupt();
+  EXPECT_EQ(steps.ffn_endpoint(0).wait(endless(steps)), Code::closed);
+  steps.dispatch(0, 2);
+  EXPECT_EQ(later.outcome(50), Code::again);
+  steps.ffn_endpoint(0).interrupt();
+  steps.ffn_endpoint(0).close();
+  EXPECT_EQ(later.outcome(), Code::closed);
+  EXPECT_EQ(later.endings(), 1);
+}
+
+// Exiting takes down the libraries that engines use, under a thread that polls them.
+TEST_P(Service, AProcessExitsInTheMiddleOfItsWaits) {
+  for (uint32_t i = 0; i < scaled(5); ++i) {
+    Child child([&] {
+      WaitPolicy policy;
+      policy.mode = WaitMode::spin;
+      Steps steps(GetParam(), plain_config({1, 1}), policy);
+      Later later(endless(steps));
+      ASSERT_TRUE(steps.ffn_endpoint(0).submit(later));
+      usleep(1000 * i);
+      for (Endpoint* endpoint : {&steps.attention_endpoint(0), &steps.ffn_endpoint(0)}) endpoint->interrupt();
+      std::exit(testing::Test::HasFailure() ? 1 : 0);
+    });
+    ASSERT_EQ(child.wait(), 0);
   }
 }
 
