@@ -17,24 +17,26 @@ await main(async () => {
   const missing = missingPackages(NEEDS);
   if (missing.length > 0) throw new Unavailable(`not installed: ${missing.join(', ')}`);
   await build();
-  // UCX logs to stdout, too.
-  const report = JSON.parse((await inVm()).split('\n').findLast((line) => line.startsWith('{')));
+  const node = [process.execPath, inRoot('scripts/rdma-vm/figures.mjs')];
+  process.stderr.write('weft: on this machine, over tcp\n');
+  const here = await run([...node, 'tcp']);
+  process.stderr.write('weft: in the virtual machine\n');
+  const inside = await run([inRoot('scripts/rdma-vm/rdma-vm.sh'), ...node]);
+  const report = { ...inside, figures: [...inside.figures, ...here.figures] };
   console.log(values.json ? JSON.stringify(report, undefined, 2) : text(report));
 });
 
-async function inVm() {
-  const command = [
-    inRoot('scripts/rdma-vm/rdma-vm.sh'),
-    process.execPath,
-    inRoot('scripts/rdma-vm/figures.mjs'),
-  ];
+/** What a command says that measures. */
+async function run([command, ...args]) {
   const env = { ...process.env, WEFT_VM_SECONDS: process.env.WEFT_VM_SECONDS ?? '1500' };
-  const child = spawn(command[0], command.slice(1), { env, stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn(command, args, { env, stdio: ['ignore', 'pipe', 'inherit'] });
   const chunks = [];
   child.stdout.on('data', (chunk) => chunks.push(chunk));
   const code = await new Promise((resolve) => child.once('close', resolve));
-  if (code !== 0) throw new Unavailable(`the virtual machine ended with status ${code}`);
-  return Buffer.concat(chunks).toString();
+  if (code !== 0) throw new Unavailable(`${command} ended with status ${code}`);
+  // UCX logs to stdout, too.
+  const lines = Buffer.concat(chunks).toString().split('\n');
+  return JSON.parse(lines.findLast((line) => line.startsWith('{')));
 }
 
 function text({ turns, figures, rounds }) {
@@ -43,8 +45,15 @@ function text({ turns, figures, rounds }) {
     head: ['', 'bytes', 'unit', 'tensorweft', 'tool', 'ratio'],
     style: { head: [] },
   });
-  for (const { what, bytes, unit, p50, p99, ratio } of figures) {
-    table.push([what, bytes, unit, range(p50.weft), range(p50.tool), ratio]);
+  for (const { what, emulated, bytes, unit, p50, p99, ratio } of figures) {
+    table.push([
+      emulated ? what : `${what}, not emulated`,
+      bytes,
+      unit,
+      range(p50.weft),
+      range(p50.tool),
+      ratio,
+    ]);
     if (p99 !== undefined && what.startsWith('verbs'))
       table.push(['  p99', '', unit, range(p99.weft), range(p99.tool), '']);
   }

@@ -20,18 +20,16 @@ struct Option {
 };
 const Option kOptions[] = {
     // Endpoints report failures (UCP_ERR_HANDLING_MODE_PEER), and UCX uses only what can do so. Its shared
-    // memory
-    // can, but does not by default: with UCX_TLS=posix nothing would be left.
+    // memory can, but does not by default: with UCX_TLS=posix nothing would be left.
     {"MM_ERROR_HANDLING", "y", "UCX_POSIX_ERROR_HANDLING", {"posix", "sm", "shm", "all"}},
     // Such endpoints get large messages over tcp segment by segment. In 1.13, with 8 and 64 KiB, that takes
-    // half as
-    // long again as what others use.
-    {"TX_SEG_SIZE", "256k", "UCX_TCP_TX_SEG_SIZE", {"tcp", "all"}},
-    {"RX_SEG_SIZE", "256k", "UCX_TCP_RX_SEG_SIZE", {"tcp", "all"}},
+    // half as long again as what others use.
+    {"TX_SEG_SIZE", "528k", "UCX_TCP_TX_SEG_SIZE", {"tcp", "all"}},
+    {"RX_SEG_SIZE", "528k", "UCX_TCP_RX_SEG_SIZE", {"tcp", "all"}},
 };
 
-// Of a segment, what is left beside UCX's headers and ours.
-constexpr size_t kTcpMessageBytes = 240 * 1024;
+// Of a segment; the rest is for UCX's headers and ours.
+constexpr size_t kTcpMessageBytes = 512 * 1024;
 
 // UCX warns of an option that nothing has a use for.
 bool has_a_use(const Option& option) {
