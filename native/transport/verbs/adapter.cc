@@ -45,13 +45,13 @@ Expected<void> Adapter::set_up(size_t queue_pairs) {
     return failed("does not answer");
   if (limits.max_srq == 0) return failed("has no shared receive queues, which this transport needs");
   max_pieces_ = std::min(kPieces, static_cast<uint32_t>(limits.max_sge));
-  const uint32_t receives = std::min(kReceives, static_cast<uint32_t>(limits.max_srq_wr));
+  most_receives_ = std::min(kReceives, static_cast<uint32_t>(limits.max_srq_wr));
   // Room for everything that can complete, or a full completion queue would end all links at once.
-  const auto room = static_cast<uint32_t>(limits.max_cqe) - receives;
+  const auto room = static_cast<uint32_t>(limits.max_cqe) - most_receives_;
   const auto share = static_cast<uint32_t>(room / std::max<size_t>(1, queue_pairs));
   queue_depth_ = std::min({kQueueDepth, static_cast<uint32_t>(limits.max_qp_wr), share});
   if (queue_depth_ < kLeastQueueDepth) return failed("has too short completion queues for so many peers");
-  const auto completions = static_cast<int>(receives + queue_depth_ * queue_pairs);
+  const auto completions = static_cast<int>(most_receives_ + queue_depth_ * queue_pairs);
 
   domain_ = {verbs.ibv_alloc_pd(context_.get()), {library_}};
   if (!domain_) return failed("no protection domain to be had");
@@ -61,11 +61,12 @@ Expected<void> Adapter::set_up(size_t queue_pairs) {
   completions_ = {verbs.ibv_create_cq(context_.get(), completions, nullptr, channel_.get(), 0), {library_}};
   if (!completions_) return failed("no completion queue to be had");
   ibv_srq_init_attr shared{};
-  shared.attr.max_wr = receives;
+  shared.attr.max_wr = most_receives_;
   shared.attr.max_sge = 1;
   receives_ = {verbs.ibv_create_srq(domain_.get(), &shared), {library_}};
   if (!receives_) return failed("no shared receive queue to be had");
-  refill(receives);
+  used_receives_ = most_receives_;
+  refill();
   return {};
 }
 
@@ -100,19 +101,22 @@ Expected<Region> Adapter::expose_dma_buf(int fd, uint64_t offset, size_t bytes, 
 
 std::span<const ibv_wc> Adapter::poll() {
   const int count = ibv_poll_cq(completions_.get(), std::size(polled_), polled_);
-  return {polled_, static_cast<size_t>(std::max(0, count))};
+  const std::span<const ibv_wc> all(polled_, static_cast<size_t>(std::max(0, count)));
+  for (const ibv_wc& done : all) used_receives_ += done.wr_id == kReceive ? 1 : 0;
+  if (used_receives_ >= (all.empty() ? 1 : most_receives_ / 4)) refill();
+  return all;
 }
 
-void Adapter::refill(uint32_t used) {
+void Adapter::refill() {
   // An immediate brings no bytes to a receive request, so it has no memory.
   ibv_recv_wr requests[64];
-  while (used > 0) {
-    const uint32_t count = std::min<uint32_t>(used, std::size(requests));
+  while (used_receives_ > 0) {
+    const uint32_t count = std::min<uint32_t>(used_receives_, std::size(requests));
     for (uint32_t i = 0; i < count; ++i)
       requests[i] = {kReceive, i + 1 < count ? &requests[i + 1] : nullptr, nullptr, 0};
     ibv_recv_wr* bad = nullptr;
     ibv_post_srq_recv(receives_.get(), requests, &bad);
-    used -= count;
+    used_receives_ -= count;
   }
 }
 

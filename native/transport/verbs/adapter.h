@@ -46,9 +46,9 @@ class Adapter {
   Expected<Region> expose_dma_buf(int fd, uint64_t offset, size_t bytes, uint64_t address,
                                   bool to_writes) const;
 
-  // Takes what has completed; of receive requests used up, new ones are posted by refill().
+  // Takes what has completed. In place of receive requests used up, new ones are posted when nothing has, so that
+  // no arrival waits for that, or when a quarter is gone.
   std::span<const ibv_wc> poll();
-  void refill(uint32_t used);
   // After arm(), becomes readable with the next completion.
   int fd() const { return channel_->fd; }
   void arm();
@@ -66,12 +66,15 @@ class Adapter {
  private:
   explicit Adapter(const Library& library, const Rail& rail) : library_(&library), rail_(rail) {}
   Expected<void> set_up(size_t queue_pairs);
+  void refill();
 
   const Library* library_;
   Rail rail_;
   ibv_port_attr port_{};
   uint32_t queue_depth_ = 0;
   uint32_t max_pieces_ = 0;
+  uint32_t most_receives_ = 0;
+  uint32_t used_receives_ = 0;
   uint32_t unacknowledged_ = 0;  // events taken from the channel
   ibv_wc polled_[32];
   // In the order in which they are made; destroyed the other way round.

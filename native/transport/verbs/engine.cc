@@ -115,12 +115,7 @@ bool VerbsEngine::sweep() {
   bool moved = false;
   for (const auto& adapter : adapters_) {
     const auto all = adapter->poll();
-    uint32_t receives = 0;
-    for (const ibv_wc& done : all) {
-      receives += done.wr_id == kReceive ? 1 : 0;
-      handle(*adapter, done);
-    }
-    if (receives > 0) adapter->refill(receives);
+    for (const ibv_wc& done : all) handle(*adapter, done);
     moved |= !all.empty();
   }
   return moved;
