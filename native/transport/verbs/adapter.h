@@ -46,8 +46,8 @@ class Adapter {
   Expected<Region> expose_dma_buf(int fd, uint64_t offset, size_t bytes, uint64_t address,
                                   bool to_writes) const;
 
-  // Takes what has completed. In place of receive requests used up, new ones are posted when nothing has, so that
-  // no arrival waits for that, or when a quarter is gone.
+  // Takes what has completed. In place of receive requests used up, new ones are posted when nothing has, so
+  // that no arrival waits for that, or when a quarter is gone.
   std::span<const ibv_wc> poll();
   // After arm(), becomes readable with the next completion.
   int fd() const { return channel_->fd; }

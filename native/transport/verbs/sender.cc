@@ -2,100 +2,17 @@
 
 #if WEFT_HAVE_VERBS
 
-#include <arpa/inet.h>
-
 #include <algorithm>
 #include <cstring>
+
+#include "transport/verbs/chain.h"
 
 namespace weft::verbs {
 
 namespace {
-constexpr size_t kChain = 16;  // requests that are posted at once
-constexpr size_t kGather = 30;
 // A round with fewer bytes is not worth an immediate on every rail.
 constexpr size_t kShardBytes = 256 * 1024;
-constexpr size_t kMostBytes = 4 << 20;  // of a request
-static_assert(wire::kMaxWriteBytes <= kMostBytes);
-// Writes into leases: so many short ones share a completion, and rows on the same queue pair wait for no more
-// bytes than this.
-constexpr uint32_t kFewWrites = 8, kManyBytes = 64 * 1024;
-constexpr size_t kMostWriteBytes = 4 << 20;
 }  // namespace
-
-// Requests put together to be posted at once. Pieces that belong behind each other become one request.
-class Sender::Chain {
- public:
-  Chain(const QueuePair& pair, uint64_t address, uint32_t remote_key)
-      : most_(std::min<size_t>({kChain, pair.room()})),
-        most_pieces_(std::min<size_t>(kGather, pair.adapter().max_pieces())),
-        most_bytes_(std::min<size_t>(kMostBytes, pair.adapter().port().max_msg_sz)),
-        inline_bytes_(pair.inline_bytes()),
-        address_(address),
-        key_(remote_key) {}
-
-  // Bytes of `data`, as far as there is room: how many. `at`: from the window's start.
-  size_t add(const std::byte* data, size_t bytes, size_t at, uint32_t key) {
-    ibv_send_wr* request = count_ > 0 ? &requests_[count_ - 1] : nullptr;
-    const bool goes_on = request != nullptr && at == next_ && request_bytes_ < most_bytes_ &&
-                         static_cast<size_t>(request->num_sge) < most_pieces_;
-    if (!goes_on) {
-      if (count_ == most_) return 0;
-      request = open(at);
-    }
-    const size_t taken = std::min(bytes, most_bytes_ - request_bytes_);
-    request->sg_list[request->num_sge++] = {reinterpret_cast<uint64_t>(data), static_cast<uint32_t>(taken),
-                                            key};
-    request_bytes_ += taken;
-    bytes_ += taken;
-    next_ = at + taken;
-    return taken;
-  }
-  // From here on to other memory of the peer.
-  void aim(uint64_t address, uint32_t remote_key) {
-    address_ = address;
-    key_ = remote_key;
-  }
-  bool has_room() const { return count_ < most_; }
-  bool empty() const { return count_ == 0; }
-  ibv_send_wr* open(size_t at) {
-    close();
-    ibv_send_wr& request = requests_[count_];
-    request = {};
-    request.opcode = IBV_WR_RDMA_WRITE;
-    request.sg_list = pieces_[count_];
-    request.wr.rdma.remote_addr = address_ + at;
-    request.wr.rdma.rkey = key_;
-    ++count_;
-    request_bytes_ = 0;
-    next_ = at;
-    return &request;
-  }
-  // The last request tells the receiver.
-  void tell(uint32_t immediate) {
-    ibv_send_wr& request = requests_[count_ - 1];
-    request.opcode = IBV_WR_RDMA_WRITE_WITH_IMM;
-    request.imm_data = htonl(immediate);
-  }
-  std::span<ibv_send_wr> finish() {
-    close();
-    return {requests_, count_};
-  }
-  size_t bytes() const { return bytes_; }
-
- private:
-  void close() {
-    if (count_ > 0 && request_bytes_ > 0 && request_bytes_ <= inline_bytes_)
-      requests_[count_ - 1].send_flags |= IBV_SEND_INLINE;
-  }
-
-  const size_t most_, most_pieces_, most_bytes_;
-  const uint32_t inline_bytes_;
-  uint64_t address_;
-  uint32_t key_;
-  size_t count_ = 0, request_bytes_ = 0, next_ = 0, bytes_ = 0;
-  ibv_send_wr requests_[kChain];
-  ibv_sge pieces_[kChain][kGather];
-};
 
 Sender::Sender(uint32_t epoch, std::span<const Inbound> inbound, std::vector<Lane> lanes, const Card& peer,
                std::byte* records)
@@ -250,12 +167,6 @@ bool Sender::send_goodbye(size_t number) {
   return !failed_;
 }
 
-// Writes come with a note behind them, for which there must be room in the peer's ring.
-bool Sender::has_room_for_lease_frame(const Lane& lane) const {
-  return lane.pair->room() > 1 && lane.notes - lane.their_taken < kNotes &&
-         lane.write_bytes < kMostWriteBytes;
-}
-
 bool Sender::has_room(size_t number) const {
   const Lane& lane = lanes_[number];
   const bool of_a_lease = of_lease(outbox_.frame());
@@ -267,86 +178,6 @@ bool Sender::may_seal() const {
   return !outbox_.next_is_of_lease() || std::all_of(lanes_.begin(), lanes_.end(), [&](const Lane& lane) {
     return has_room_for_lease_frame(lane);
   });
-}
-
-bool Sender::send_lease_frame(size_t number) {
-  if (!has_room(number)) return false;
-  Lane& lane = lanes_[number];
-  const wire::LeaseFrame frame = as_lease_frame(outbox_.frame());
-  Chain chain(*lane.pair, 0, 0);
-  // An answer is behind all that was written, on every lane.
-  bool complete = frame.kind != wire::FrameKind::write;
-  if (frame.kind == wire::FrameKind::write) {
-    const wire::Ticket& ticket = outbox_.write().ticket;
-    chain.aim(ticket.address, ticket.keys[number]);
-    outbox_.for_each_piece([&](const std::byte* data, size_t bytes) {
-      failed_ = chain.add(data, bytes, frame.at, lane.arena_key) < bytes;
-      return true;
-    });
-    if (failed_) return false;  // a device that takes no such requests
-    complete = lanes_.size() > 1 || outbox_.ends_writes() || frame.body_bytes >= kManyBytes ||
-               ++write_count_ % kFewWrites == 0;
-  }
-  const size_t at = note_at(number, lane.notes);
-  std::memcpy(notes_ + at, &frame, sizeof frame);
-  chain.aim(peer_.notes.address, peer_.notes.keys[number]);
-  chain.open(at);
-  chain.add(notes_ + at, sizeof frame, at, lane.records_key);
-  chain.tell(encode({Tells::notes, kANote, lane.notes % kNoteNumbers}));
-  ++lane.notes;
-  const auto requests = chain.finish();
-  failed_ = !lane.pair->post(requests, complete);
-  counts_.requests.add(requests.size());
-  counts_.bytes.add(chain.bytes());
-  counts_.messages.add(frame.kind == wire::FrameKind::write ? 1 : 0);
-  if (frame.kind == wire::FrameKind::write) {
-    writes_.push_back({number, lane.pair->posted(), 0, frame.body_bytes});
-    lane.write_bytes += frame.body_bytes;
-  }
-  return !failed_;
-}
-
-bool Sender::their_notes_taken(size_t number, uint32_t count) {
-  Lane& lane = lanes_[number];
-  const uint32_t more = (count - lane.their_taken) % kNoteNumbers;
-  if (more > lane.notes - lane.their_taken) return false;
-  lane.their_taken += more;
-  return true;
-}
-
-// Tells the peer, before it runs out of room; false: something is still to be told.
-bool Sender::send_taken() {
-  bool all = true;
-  for (size_t number = 0; number < lanes_.size() && !failed_; ++number) {
-    Lane& lane = lanes_[number];
-    if (!owes(lane)) continue;
-    if (lane.pair->room() == 0) {
-      all = false;
-      continue;
-    }
-    Chain chain(*lane.pair, peer_.notes.address, peer_.notes.keys[number]);
-    chain.open(0);
-    chain.tell(encode({Tells::notes, kNotesTaken, lane.our_taken % kNoteNumbers}));
-    failed_ = !lane.pair->post(chain.finish(), false);
-    lane.told = lane.our_taken;
-  }
-  return all;
-}
-
-// SYNC POINT unwritten: we store it, then look which requests are retired; who retires one stores that, then
-// loads it. Both orders are seq_cst.
-void Sender::note_written() {
-  if (writes_.empty()) return written_.store(outbox_.written(), std::memory_order_release);
-  unwritten_.store(true);
-  while (!writes_.empty() && lanes_[writes_.front().lane].pair->retired(writes_.front().request)) {
-    const Posted& done = writes_.front();
-    written_.store(done.written, std::memory_order_release);
-    lanes_[done.lane].write_bytes -= done.bytes;
-    writes_.pop_front();
-  }
-  if (!writes_.empty()) return;
-  unwritten_.store(false);
-  written_.store(outbox_.written(), std::memory_order_release);
 }
 
 bool Sender::flush() {

@@ -51,7 +51,6 @@ class Sender {
   const Sent& counts() const { return counts_; }
 
  private:
-  class Chain;
   void start();
   bool may_begin();
   uint32_t& end_of(size_t lane) { return ends_[slot_ * lanes_.size() + lane]; }
