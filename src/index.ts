@@ -18,6 +18,11 @@ export type { Gather } from './afd/gather.js';
 export type { Column, ExchangeLayout, ResolvedLayout, RowType } from './afd/layout.js';
 export type { BlockingOptions, WaitOptions } from './afd/wait.js';
 export { isWeftError, type PeerName, type Phase, type WeftCode, WeftError } from './errors.js';
+export { type Balance, balanceOf } from './expert/balance.js';
+export { eplbPlacement, type Rebalanced, rebalanceExperts } from './expert/eplb.js';
+export type { Loads } from './expert/loads.js';
+export { linearPlacement, type Placement, roundRobinPlacement } from './expert/placement.js';
+export { type Migration, type Replanned, type ReplanOptions, replan } from './expert/replan.js';
 export type { ClientTls } from './mesh/control-dial.js';
 export {
   type Coordinator,

@@ -2,6 +2,7 @@ import { Command } from 'commander';
 import { registerBench } from './bench.js';
 import { registerCoordinator } from './coordinator.js';
 import { registerDoctor } from './doctor.js';
+import { registerEplb } from './eplb.js';
 import { registerInfo } from './info.js';
 import { packageVersion } from './package-version.js';
 
@@ -18,6 +19,7 @@ export async function createProgram(withBench: boolean): Promise<Command> {
   registerInfo(program);
   registerDoctor(program);
   registerCoordinator(program);
+  registerEplb(program);
   await registerBench(program, withBench);
   return program;
 }

@@ -14,7 +14,8 @@ describe('weft', () => {
   it('prints help and version', async () => {
     const help = await weft(['--help']);
     expect(help.code).toBe(0);
-    for (const command of ['info', 'doctor', 'coordinator', 'bench']) expect(help.stdout).toContain(command);
+    for (const command of ['info', 'doctor', 'coordinator', 'eplb', 'bench'])
+      expect(help.stdout).toContain(command);
     expect((await weft(['--version'])).stdout.trim()).toBe(version);
   });
 
@@ -28,6 +29,40 @@ describe('weft', () => {
     const { code, stdout, stderr } = await weft(['nonsense']);
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
     expect(stderr).toContain("unknown command 'nonsense'");
+  });
+
+  it('places experts, and moves few of them later', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'weft-eplb-'));
+    const [loads, later, plan] = ['loads.csv', 'later.json', 'plan.json'].map((name) => join(folder, name));
+    try {
+      writeFileSync(
+        loads!,
+        '90,132,40,61,104,165,39,4,73,56,183,86\n20,107,104,64,19,197,187,157,172,86,16,27\n',
+      );
+      writeFileSync(
+        later!,
+        '[[290,32,40,61,104,165,39,4,73,56,183,86],[20,107,104,64,19,197,187,157,172,86,16,27]]',
+      );
+      const size = ['--gpus', '8', '--nodes', '2', '--groups', '4', '--replicas', '16'];
+      const made = await weft(['eplb', loads!, ...size, '--json']);
+      expect(made).toMatchObject({ code: 0, stderr: '' });
+      const { layers } = JSON.parse(made.stdout) as { layers: { slots: number[][] }[] };
+      expect(layers[0]!.slots.flat()).toEqual([5, 6, 5, 7, 8, 4, 3, 4, 10, 9, 10, 2, 0, 1, 11, 1]);
+      const drawn = await weft(['eplb', loads!, ...size]);
+      expect(drawn.stdout).toMatch(/layer 1\n.*mean 145/);
+      writeFileSync(plan!, made.stdout);
+      const moved = await weft(['eplb', later!, '--from', plan!, '--target', '1.25', '--json']);
+      const [first, second] = (JSON.parse(moved.stdout) as { layers: Record<string, unknown>[] }).layers;
+      expect(first!.gpuMaxOverMeanBefore).toBeGreaterThan(2);
+      expect(first!.gpuMaxOverMean).toBeLessThanOrEqual(1.25);
+      expect((first!.migrations as unknown[]).length).toBeLessThan(8);
+      expect(second!.migrations).toEqual([]);
+      const { code, stdout, stderr } = await weft(['eplb', loads!]);
+      expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+      expect(stderr).toContain('--gpus');
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
   });
 
   it('works without an addon as far as it can', async () => {
