@@ -313,7 +313,7 @@ export interface NativeAddon {
   ucxOffer(): UcxOffer | string;
   /** 16 characters that no other process has. */
   processKey: string;
-  /** Ends every blocking wait of every thread of this process with `closed`. */
+  /** Ends every blocking wait of every thread of this process with `closed`, and the threads of the addon. */
   interruptAll(): void;
   quantise(
     src: Uint16Array | Float32Array,
@@ -370,5 +370,6 @@ function load(): NativeAddon {
 
 export const native: NativeAddon = load();
 
-// A process that exits waits for its threads; a worker that blocks in a wait would hold it up.
+// A process that exits waits for its threads; a worker that blocks in a wait would hold it up. And no thread may use the
+// libraries below while they are taken down.
 if (isMainThread) process.once('exit', () => native.interruptAll());

@@ -36,7 +36,7 @@ class ExitGuard {
   std::shared_ptr<Core> core_;
 };
 
-// While it lives, interrupt_all() ends the blocking wait of its endpoint, whatever thread that is in.
+// While it lives, interrupt_all() interrupts its endpoint.
 class Interruptible {
  public:
   explicit Interruptible(Endpoint& endpoint);

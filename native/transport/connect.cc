@@ -221,7 +221,7 @@ Expected<void> Endpoint::accept_all(int64_t deadline, const std::atomic<bool>* c
       std::lock_guard hold(handshakes_->lock);
       if (!handshakes_->errors.empty()) return std::unexpected(handshakes_->errors.front());
       if (handshakes_->open == 0) return {};
-      if ((cancelled != nullptr && cancelled->load()) || closed())
+      if ((cancelled != nullptr && cancelled->load()) || over())
         return std::unexpected(Error{Code::aborted, Phase::connect, kNoPeer, 0, "connecting was aborted"});
       if (now_ns() >= deadline) {
         for (size_t i = 0; i < specs_.size(); ++i)

@@ -86,10 +86,9 @@ void Endpoint::keep_sending() {
 
 void Endpoint::interrupt() {
   interrupted_.store(true);
-  // close() holds this lock while it takes the doorbell away, and has done all of this itself; connect(),
-  // until there is a service thread.
-  std::unique_lock open(connect_lock_, std::try_to_lock);
-  if (!open || closed_.load()) return;
+  // connect() ends when it notices; close() does all of this itself, and takes the doorbell away.
+  std::lock_guard connecting(connect_lock_);
+  if (closed_.load()) return;
   own_bell_.wake(bit(Bay::caller));
   if (!service_.joinable()) return;
   own_bell_.wake(bit(Bay::service));

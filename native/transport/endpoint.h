@@ -80,6 +80,7 @@ class Endpoint {
   // caller's, may be null) becomes non-zero. One caller at a time.
   Code wait(Operation& operation, const std::atomic<int32_t>* cancel_flag = nullptr);
   // Leaves the operation to the service thread, which calls on_end. False: too many are under way, or closed.
+  // Once interrupted, only close() ends it.
   bool submit(Operation& operation);
   // Makes the service thread look again, after something that it looks at has changed: an operation, its
   // cancellation, closing.
@@ -87,8 +88,8 @@ class Endpoint {
   // After Link::publish() left bytes behind that no waiter will move.
   void keep_sending();
 
-  // For a process that exits: ends the blocking wait with `closed`, if there is one, and those to come, and
-  // the service thread; closes nothing. From any thread but that.
+  // For a process that exits: ends connect(), the blocking wait with `closed`, if there is one, and those to
+  // come, and the service thread; closes nothing. From any thread but that.
   void interrupt();
   // Ends every wait with `closed`, says goodbye to every peer, closes every connection. Idempotent; from any
   // thread but the service thread (not from on_end).
@@ -111,7 +112,7 @@ class Endpoint {
   Expected<void> make_engines();
   bool progress();             // of every engine
   bool engines_awake() const;  // something may come to one
-  // No blocking wait may go on.
+  // No blocking wait may go on, nor the service thread.
   bool over() const { return closed_.load() || interrupted_.load(); }
   bool serve_operations();
   void serve();

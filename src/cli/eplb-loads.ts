@@ -16,13 +16,18 @@ const jsonSchema = z.union([
 /** What is read again of a plan that was printed. */
 export interface Plan {
   experts: number;
+  nodes: number;
+  groups: number;
   layers: { slots: number[][] }[];
 }
 const planSchema: z.ZodType<Plan> = z.object({
   experts: z.int().min(1),
+  nodes: z.int().min(1),
+  groups: z.int().min(1),
   layers: z.array(z.object({ slots: z.array(z.array(z.int().min(0))) })).min(1),
 });
-const LOADS =
+/** What a file may hold. */
+export const LOADS: string =
   'loads: JSON ([[...], ...], or one [...], or { "loads": [[...], ...] }), or CSV (a line for each layer, a column for ' +
   'each expert; or lines of layer,expert,load under a line that says so)';
 
@@ -51,10 +56,17 @@ function fromCsv(path: string, text: string): number[][] {
     throw invalidArgument(path, (error as Error).message, LOADS, { cause: error });
   }
   const head = rows[0]?.map((cell) => cell.toLowerCase()) ?? [];
-  const isHead = head.some((cell) => cell === '' || Number.isNaN(Number(cell)));
+  const isHead = head.every((cell) => cell !== '' && Number.isNaN(Number(cell)));
   const numbers = (isHead ? rows.slice(1) : rows).map((row) => row.map((cell) => numberOf(path, cell)));
   if (numbers.length === 0) throw invalidArgument(path, 'no line of numbers', LOADS);
-  return LONG_FORM.every((name) => head.includes(name)) ? fromLongForm(path, head, numbers) : numbers;
+  const long = LONG_FORM.filter((name) => head.includes(name)).length;
+  if (long > 0 && long < LONG_FORM.length)
+    throw invalidArgument(
+      path,
+      rows[0]!.join(),
+      'a first line that names layer, expert and load, or none of them',
+    );
+  return long > 0 ? fromLongForm(path, head, numbers) : numbers;
 }
 
 function fromLongForm(path: string, head: string[], rows: number[][]): number[][] {

@@ -10,21 +10,29 @@ import {
   roundRobinPlacement,
 } from '../expert/placement.js';
 import { type Migration, replan } from '../expert/replan.js';
-import { readLoads, readPlan } from './eplb-loads.js';
+import { LOADS, readLoads, readPlan } from './eplb-loads.js';
 import { picture } from './eplb-picture.js';
 import { columns, paint, printJson } from './output.js';
 import { wholeNumber } from './whole-number.js';
 
 interface Options {
   gpus?: number;
-  nodes: number;
-  groups: number;
+  nodes?: number;
+  groups?: number;
   replicas?: number;
-  policy: 'eplb' | 'linear' | 'round-robin';
+  policy?: 'eplb' | 'linear' | 'round-robin';
   from?: string;
-  target: number;
+  target?: number;
   layer?: number;
   json?: true;
+}
+
+interface Plans {
+  experts: number;
+  nodes: number;
+  groups: number;
+  how: string;
+  layers: Layer[];
 }
 
 interface Layer {
@@ -43,16 +51,20 @@ export function registerEplb(program: Command): void {
     .description(
       'place the experts of a mixture-of-experts model on GPUs by their loads, and show how even that is',
     )
-    .argument('<loads>', 'file with the load of each expert in each layer, JSON or CSV')
+    .argument('<loads>', `file with the load of each expert in each layer. ${LOADS}`)
     .option('--gpus <n>', 'GPUs (ranks) that hold experts', wholeNumber(1, 65_536))
-    .option('--nodes <n>', 'nodes, with as many GPUs on each', wholeNumber(1, 65_536), 1)
-    .option('--groups <n>', 'groups of experts that stay on one node (eplb)', wholeNumber(1, 65_536), 1)
+    .option('--nodes <n>', 'nodes, with as many GPUs on each', wholeNumber(1, 65_536))
+    .option('--groups <n>', 'groups of experts that stay on one node (eplb)', wholeNumber(1, 65_536))
     .option('--replicas <n>', 'slots of all GPUs (eplb; default: just enough)', wholeNumber(1, 1_048_576))
     .addOption(
-      new Option('--policy <name>', 'how').choices(['eplb', 'linear', 'round-robin']).default('eplb'),
+      new Option('--policy <name>', 'how (default: eplb)').choices(['eplb', 'linear', 'round-robin']),
     )
     .option('--from <plan>', 'move few experts of a plan in use, as --json has printed it, instead')
-    .option('--target <ratio>', 'with --from: max/mean of GPU loads that is even enough', Number, 1.1)
+    .option(
+      '--target <ratio>',
+      'with --from: max/mean of GPU loads that is even enough (default: 1.1)',
+      Number,
+    )
     .option('--layer <n>', 'layer that is drawn (default: the least even one)', wholeNumber(0, 65_535))
     .option('--json', 'print one JSON object')
     .action(runEplb);
@@ -60,30 +72,29 @@ export function registerEplb(program: Command): void {
 
 function runEplb(path: string, options: Options): void {
   const loads = readLoads(path);
-  const layers =
+  const { layer: drawn = -1 } = options;
+  if (drawn >= loads.length) throw invalidArgument('--layer', drawn, `a layer, 0 to ${loads.length - 1}`);
+  const plans =
     options.from === undefined ? fresh(loads, options) : incremental(loads, options.from, options);
-  const experts = loads[0]!.length;
   if (options.json) {
-    printJson(report(experts, layers, options));
+    printJson(report(plans));
     return;
   }
-  const drawn = options.layer ?? leastEven(layers);
-  if (drawn >= layers.length) throw invalidArgument('--layer', drawn, `a layer, 0 to ${layers.length - 1}`);
-  console.log(table(layers, options));
-  const { placement, balance } = layers[drawn]!;
-  console.log(`\nlayer ${drawn}\n${picture(placement, balance, replicaCounts(placement))}`);
+  console.log(table(plans));
+  const layer = drawn < 0 ? leastEven(plans.layers) : drawn;
+  const { placement, balance } = plans.layers[layer]!;
+  console.log(`\nlayer ${layer}\n${picture(placement, balance, replicaCounts(placement))}`);
 }
 
-function fresh(loads: number[][], { gpus: ranks, nodes, groups, replicas, policy }: Options): Layer[] {
+function fresh(loads: number[][], options: Options): Plans {
+  const { gpus: ranks, nodes = 1, groups = 1, replicas, policy = 'eplb' } = options;
   if (ranks === undefined)
     throw invalidArgument('--gpus', ranks, 'the number of GPUs, unless --from is given');
-  if (policy !== 'eplb' && (replicas !== undefined || groups !== 1))
-    throw invalidArgument(
-      '--policy',
-      policy,
-      "'eplb' with --replicas or --groups: the others make no replicas",
-    );
-  return loads.map((of) => {
+  refuse(options, ['target'], 'with --from only');
+  if (policy !== 'eplb') refuse(options, ['replicas', 'groups'], `for --policy eplb only, not ${policy}`);
+  else if (groups % nodes !== 0)
+    console.error(`weft: ${groups} groups cannot be divided among ${nodes} nodes: experts go on any of them`);
+  const layers = loads.map((of) => {
     const linear = linearPlacement(of.length, ranks);
     const placement =
       policy === 'eplb'
@@ -94,25 +105,33 @@ function fresh(loads: number[][], { gpus: ranks, nodes, groups, replicas, policy
     const before = balanceOf(linear, of).rankMaxOverMean;
     return { placement, balance: balanceOf(placement, of, nodes), before };
   });
+  return { experts: loads[0]!.length, nodes, groups, how: policy, layers };
 }
 
-function incremental(loads: number[][], path: string, { nodes, target, gpus }: Options): Layer[] {
-  const { experts, layers } = readPlan(path);
+function incremental(loads: number[][], path: string, options: Options): Plans {
+  refuse(options, ['gpus', 'nodes', 'groups', 'replicas', 'policy'], 'without --from: the plan has it');
+  const { experts, nodes, groups, layers } = readPlan(path);
   if (experts !== loads[0]!.length || layers.length !== loads.length)
     throw invalidArgument(
       '--from',
       `${path}, of ${layers.length} layers and ${experts} experts`,
       `a plan for the loads: ${loads.length} layers and ${loads[0]!.length} experts`,
     );
-  return layers.map(({ slots }, layer) => {
+  const { target = 1.1 } = options;
+  if (!(target >= 1)) throw invalidArgument('--target', target, 'a number, 1 or more');
+  const moved = layers.map(({ slots }, layer) => {
     const current = { experts, slots };
     checkPlacement(current, `${path}: layers[${layer}]`);
-    if (gpus !== undefined && gpus !== slots.length)
-      throw invalidArgument('--gpus', gpus, `what the plan has (${slots.length})`);
     const { placement, migrations, reached } = replan(current, loads[layer]!, { target, nodes });
     const before = balanceOf(current, loads[layer]!).rankMaxOverMean;
     return { placement, balance: balanceOf(placement, loads[layer]!, nodes), before, migrations, reached };
   });
+  return { experts, nodes, groups, how: `incremental to ${target}`, layers: moved };
+}
+
+function refuse(options: Options, names: (keyof Options)[], allowed: string): void {
+  for (const name of names)
+    if (options[name] !== undefined) throw invalidArgument(`--${name}`, options[name], `given ${allowed}`);
 }
 
 function leastEven(layers: Layer[]): number {
@@ -120,15 +139,10 @@ function leastEven(layers: Layer[]): number {
   return layers.findIndex(({ balance }) => balance.rankMaxOverMean === most);
 }
 
-function table(layers: Layer[], { from, nodes }: Options): string {
+function table({ layers, nodes }: Plans): string {
   const ratio = (value: number): string => value.toFixed(3);
-  const head = [
-    'layer',
-    from === undefined ? 'in order' : 'plan in use',
-    'max/mean of GPUs',
-    'of nodes',
-    'moved',
-  ];
+  const before = layers[0]!.migrations === undefined ? 'in order' : 'plan in use';
+  const head = ['layer', before, 'max/mean of GPUs', 'of nodes', 'moved'];
   const rows = layers.map(({ balance, before, migrations, reached }, layer) => [
     `${layer}`,
     ratio(before),
@@ -139,15 +153,13 @@ function table(layers: Layer[], { from, nodes }: Options): string {
   return columns([head.map((text) => paint('dim', text)), ...rows]);
 }
 
-function report(experts: number, layers: Layer[], { from, policy, nodes, groups, target }: Options): object {
-  const first = layers[0]!.placement.slots;
+function report({ experts, nodes, groups, how, layers }: Plans): object {
   return {
-    policy: from === undefined ? policy : 'incremental',
+    policy: how,
     experts,
-    gpus: first.length,
+    gpus: layers[0]!.placement.slots.length,
     nodes,
     groups,
-    ...(from === undefined ? {} : { target }),
     layers: layers.map(({ placement, balance, before, migrations, reached }) => ({
       slots: placement.slots,
       gpuLoads: balance.rankLoads,

@@ -1,6 +1,7 @@
 /**
  * The placement that DeepSeek's EPLB makes (github.com/deepseek-ai/EPLB), with its ties: float32 throughout, sorts that are
- * stable, the first of several largest or smallest.
+ * stable, the first of several largest or smallest. One thing may differ: the loads of a group are added one after another,
+ * which is exact for counts of tokens, below 2^24 in a group; torch adds fractions in an order of its own.
  */
 import { invalidArgument } from '../errors.js';
 import { checkCount, checkLoads, checkMultiple, type Loads } from './loads.js';
@@ -46,7 +47,7 @@ export function rebalanceExperts(
   checkMultiple('numReplicas', numReplicas, numGpus, 'numGpus');
   const [groups, nodes] = hierarchical ? [numGroups, numNodes] : [1, 1];
   const layers = weight.map((loads) => place(Float32Array.from(loads), numReplicas, groups, nodes, numGpus));
-  const most = Math.max(...layers.flatMap(({ counts }) => counts));
+  const most = layers.flatMap(({ counts }) => counts).reduce((a, b) => Math.max(a, b), 1);
   return {
     phy2log: layers.map(({ places }) => places.map(({ expert }) => expert)),
     log2phy: layers.map(({ places }) => {
@@ -60,15 +61,32 @@ export function rebalanceExperts(
   };
 }
 
-/** EPLB's placement of one layer. `replicas`: slots of all ranks; default, the least that every rank has as many of. */
+/**
+ * EPLB's placement of one layer. `replicas`: slots of all ranks; default, the least that every rank has as many of. With
+ * `groups` a multiple of `nodes` each group stays on one node; otherwise nodes are not looked at.
+ */
 export function eplbPlacement(
   loads: Loads,
   options: { ranks: number; replicas?: number; groups?: number; nodes?: number },
 ): Placement {
   const experts = loads?.length ?? 0;
   const { ranks, groups = 1, nodes = 1 } = options;
+  if (experts === 0) throw invalidArgument('loads', loads, 'a load for each expert, one at least');
+  checkLoads('loads', loads, experts);
   checkCount('ranks', ranks);
+  checkCount('groups', groups);
+  checkCount('nodes', nodes);
   const { replicas = Math.ceil(experts / ranks) * ranks } = options;
+  if (!Number.isSafeInteger(replicas) || replicas < experts || replicas % ranks !== 0)
+    throw invalidArgument(
+      'replicas',
+      replicas,
+      `a multiple of ranks (${ranks}), at least one for each expert (${experts})`,
+    );
+  if (groups % nodes === 0) {
+    checkMultiple('the number of experts', experts, groups, 'groups');
+    checkMultiple('ranks', ranks, nodes, 'nodes');
+  }
   const all = rebalanceExperts([loads], replicas, groups, nodes, ranks).phy2log[0]!;
   const each = replicas / ranks;
   return {

@@ -12,8 +12,9 @@ export interface Change {
 /** A placement on the way to another. Not changed, but copied with a change. */
 export class PlacementDraft {
   readonly rankLoads: number[];
-  readonly busiest: number;
   readonly squares: number;
+  /** Ranks, the busiest first. */
+  readonly byLoad: number[];
 
   constructor(
     readonly slots: readonly (readonly number[])[],
@@ -23,8 +24,9 @@ export class PlacementDraft {
     readonly ranksPerNode: number,
   ) {
     this.rankLoads = slots.map((of) => of.reduce((sum, expert) => sum + this.share(expert), 0));
-    this.busiest = this.rankLoads.indexOf(this.rankLoads.reduce((a, b) => Math.max(a, b), 0));
-    this.squares = squares(this.rankLoads);
+    this.squares = this.rankLoads.reduce((sum, load) => sum + load * load, 0);
+    this.byLoad = this.rankLoads.map((_, rank) => rank);
+    this.byLoad.sort((a, b) => this.rankLoads[b]! - this.rankLoads[a]!);
   }
 
   share(expert: number, count: number = this.counts[expert]!): number {
@@ -48,64 +50,97 @@ export class PlacementDraft {
   }
 
   static byBalance(this: void, a: PlacementDraft, b: PlacementDraft): number {
-    return a.rankLoads[a.busiest]! - b.rankLoads[b.busiest]! || a.squares - b.squares;
+    return a.rankLoads[a.byLoad[0]!]! - b.rankLoads[b.byLoad[0]!]! || a.squares - b.squares;
   }
 }
 
+/** Ranks, and by how much the load of each changes. */
+type Shift = Map<number, number>;
+
 /** All changes by which the busiest rank has less to do. */
 export function changesOf(draft: PlacementDraft): Change[] {
-  const { slots, counts, loads, busiest, ranksPerNode } = draft;
+  const { slots, ranksPerNode } = draft;
+  const busiest = draft.byLoad[0]!;
   const node = Math.floor(busiest / ranksPerNode);
   const ranks = Array.from({ length: ranksPerNode }, (_, i) => node * ranksPerNode + i);
-  const here = new Set(ranks.flatMap((rank) => [...slots[rank]!]));
+  const holders = holdersIn(draft);
+  // The last replica on a node stays there.
+  const here = new Map<number, number>();
+  for (const rank of ranks) for (const expert of slots[rank]!) here.set(expert, (here.get(expert) ?? 0) + 1);
   const changes: Change[] = [];
+  const add = (puts: Change['puts'], shift: Shift): void => {
+    if ((shift.get(busiest) ?? 0) < 0)
+      changes.push({ puts, migrations: puts.length, ...measure(draft, shift) });
+  };
   const replace = (rank: number, slot: number, expert: number): void => {
     const old = slots[rank]![slot]!;
-    if (counts[old]! < 2 || slots[rank]!.includes(expert)) return;
-    add([{ rank, slot, expert }], loadsAfterReplacing(draft, rank, old, expert));
-  };
-  const add = (puts: Change['puts'], after: number[]): void => {
-    if (after[busiest]! >= draft.rankLoads[busiest]!) return;
-    const most = after.reduce((a, b) => Math.max(a, b), 0);
-    changes.push({ puts, migrations: puts.length, busiest: most, squares: squares(after) });
+    if (here.get(old)! < 2 || slots[rank]!.includes(expert)) return;
+    add([{ rank, slot, expert }], shiftOfReplacing(draft, holders, rank, old, expert));
   };
   slots[busiest]!.forEach((mine, slot) => {
-    for (const expert of here) replace(busiest, slot, expert);
+    for (const expert of here.keys()) replace(busiest, slot, expert);
     for (const rank of ranks) {
       if (rank === busiest) continue;
+      const helped = slots[rank]!.includes(mine);
       slots[rank]!.forEach((theirs, other) => {
+        if (helped) return;
         replace(rank, other, mine); // which helps to carry it
-        if (loads[theirs] === loads[mine] || slots[rank]!.includes(mine)) return;
-        if (slots[busiest]!.includes(theirs)) return;
-        const after = [...draft.rankLoads];
         const less = draft.share(mine) - draft.share(theirs);
-        after[busiest]! -= less;
-        after[rank]! += less;
-        const puts = [
+        if (less <= 0 || slots[busiest]!.includes(theirs)) return;
+        const exchange = [
           { rank: busiest, slot, expert: theirs },
           { rank, slot: other, expert: mine },
         ];
-        add(puts, after);
+        const shift = [
+          [busiest, -less],
+          [rank, less],
+        ] as const;
+        add(exchange, new Map(shift));
       });
     }
   });
   return changes;
 }
 
-/** Both experts' replicas have another share then, wherever they are. */
-function loadsAfterReplacing(draft: PlacementDraft, at: number, old: number, expert: number): number[] {
-  const { slots, counts, rankLoads } = draft;
-  const more = draft.share(old, counts[old]! - 1) - draft.share(old);
-  const less = draft.share(expert) - draft.share(expert, counts[expert]! + 1);
-  const after = rankLoads.map((load, rank) => {
-    const olds = slots[rank]!.filter((one) => one === old).length;
-    const news = slots[rank]!.filter((one) => one === expert).length;
-    return load + olds * more - news * less;
+/** [experts]: the ranks of its slots. */
+function holdersIn({ slots, counts }: PlacementDraft): number[][] {
+  const holders = Array.from(counts, () => [] as number[]);
+  slots.forEach((of, rank) => {
+    for (const expert of of) holders[expert]!.push(rank);
   });
-  after[at]! += draft.share(expert, counts[expert]! + 1) - draft.share(old, counts[old]! - 1);
-  return after;
+  return holders;
 }
 
-function squares(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value * value, 0);
+/** The replicas of both experts have another share then, wherever they are. */
+function shiftOfReplacing(
+  draft: PlacementDraft,
+  holders: number[][],
+  at: number,
+  old: number,
+  expert: number,
+): Shift {
+  const fewer = draft.share(old, draft.counts[old]! - 1);
+  const more = draft.share(expert, draft.counts[expert]! + 1);
+  const shift: Shift = new Map();
+  const add = (rank: number, load: number): void => {
+    shift.set(rank, (shift.get(rank) ?? 0) + load);
+  };
+  for (const rank of holders[old]!) add(rank, fewer - draft.share(old));
+  for (const rank of holders[expert]!) add(rank, more - draft.share(expert));
+  add(at, more - fewer);
+  return shift;
+}
+
+function measure(
+  { rankLoads, byLoad, squares }: PlacementDraft,
+  shift: Shift,
+): Pick<Change, 'busiest' | 'squares'> {
+  let busiest = rankLoads[byLoad.find((rank) => !shift.has(rank)) ?? -1] ?? 0;
+  let after = squares;
+  for (const [rank, by] of shift) {
+    const load = rankLoads[rank]! + by;
+    busiest = Math.max(busiest, load);
+    after += load * load - rankLoads[rank]! * rankLoads[rank]!;
+  }
+  return { busiest, squares: after };
 }

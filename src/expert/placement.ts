@@ -11,12 +11,13 @@ export interface Placement {
   readonly slots: readonly (readonly number[])[];
 }
 
-/** Experts in order, as evenly as can be: with E = 10 and 4 ranks, 0 1 2 | 3 4 5 | 6 7 | 8 9. */
+/**
+ * Experts in order, as evenly as can be, expert e of E on rank floor(e * R / E), as the row exchange has them: of 10 experts
+ * on 4 ranks, 0 1 2 | 3 4 | 5 6 7 | 8 9.
+ */
 export function linearPlacement(experts: number, ranks: number): Placement {
   checkSizes(experts, ranks);
-  const least = Math.floor(experts / ranks);
-  const more = experts % ranks; // ranks that have one more
-  const first = (rank: number): number => rank * least + Math.min(rank, more);
+  const first = (rank: number): number => Math.ceil((rank * experts) / ranks);
   const slots = Array.from({ length: ranks }, (_, rank) =>
     Array.from({ length: first(rank + 1) - first(rank) }, (_, i) => first(rank) + i),
   );

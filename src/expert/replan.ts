@@ -10,7 +10,7 @@ export interface ReplanOptions {
   readonly target?: number;
   /** The most experts that may be moved. Default: as many as it takes. */
   readonly maxMigrations?: number;
-  /** Experts stay on their node: of so many, with as many ranks on each, in order. Default 1. */
+  /** Experts stay on their nodes: of so many, with as many ranks on each, in order. Default 1. */
   readonly nodes?: number;
 }
 
@@ -57,19 +57,20 @@ export function replan(current: Placement, loads: Loads, options: ReplanOptions 
   let best = first;
   // By the number of their migrations.
   const drafts: PlacementDraft[][] = [[first]];
-  const seen = new Set([first.key()]);
-  for (let done = 0; done <= maxMigrations && done < drafts.length; done++) {
+  const fewest = new Map([[first.key(), 0]]); // of drafts that were seen
+  for (let done = 0; done < drafts.length; done++) {
     const here = (drafts[done] ?? []).sort(PlacementDraft.byBalance).slice(0, BEAM);
     drafts[done] = [];
     if (here.length > 0 && PlacementDraft.byBalance(here[0]!, best) < 0) best = here[0]!;
     if (maxOverMean(best.rankLoads) <= target) break;
     for (const draft of here)
       for (const change of bestOf(draft)) {
+        const migrations = done + change.migrations;
+        if (migrations > maxMigrations) continue;
         const next = draft.after(change);
         const key = next.key();
-        if (seen.has(key)) continue;
-        seen.add(key);
-        const migrations = done + change.migrations;
+        if ((fewest.get(key) ?? Number.POSITIVE_INFINITY) <= migrations) continue;
+        fewest.set(key, migrations);
         for (let n = drafts.length; n <= migrations; n++) drafts.push([]);
         drafts[migrations]!.push(next);
       }

@@ -39,7 +39,8 @@ class Holdings {
     EXPECT_EQ(allocated, 0u) << who << " allocates in the steady state";
     EXPECT_EQ(open_descriptors(), descriptors_) << who;
     if (!kSanitized) {
-      EXPECT_LT(resident_bytes(), resident_ + (1 << 20)) << who << " grows";
+      // The kernel may make one huge page of what was touched in part.
+      EXPECT_LT(resident_bytes(), resident_ + (3 << 20)) << who << " grows";
     }
   }
 

@@ -44,7 +44,9 @@ describe('readLoads', () => {
     ['expert 0,expert 1', /no line of numbers/],
     ['1,2\n3', /2 loads in layer 0 and 1 in layer 1/],
     ['[[1,2],[3]]', /2 loads in layer 0 and 1 in layer 1/],
-    ['1,x', /no line of numbers/],
+    ['1,x', /numbers, 0 or more/],
+    ['1,2,3,x\n4,5,6,7', /numbers, 0 or more/],
+    ['layer,e0,e1\n0,5,5', /layer, expert and load, or none/],
     ['1,2\n1,-2', /-2/],
     ['1,2\n1,', /numbers, 0 or more/],
     ['[1, -2]', /loads: JSON/],
@@ -65,12 +67,16 @@ describe('readLoads', () => {
 
 describe('readPlan', () => {
   it('takes what was printed, and nothing else', () => {
-    expect(readPlan(file('{"experts": 2, "layers": [{"slots": [[0], [1]]}], "gpus": 2}'))).toEqual({
+    expect(
+      readPlan(file('{"experts": 2, "nodes": 1, "groups": 2, "layers": [{"slots": [[0], [1]]}], "gpus": 2}')),
+    ).toEqual({
       experts: 2,
+      nodes: 1,
+      groups: 2,
       layers: [{ slots: [[0], [1]] }],
     });
     expect(() => readPlan(file('[[1,2]]'))).toThrow(/weft eplb --json/);
-    expect(() => readPlan(file('{"experts": 2, "layers": []}'))).toThrow(/layers/);
+    expect(() => readPlan(file('{"experts": 2, "nodes": 1, "groups": 1, "layers": []}'))).toThrow(/layers/);
   });
 });
 

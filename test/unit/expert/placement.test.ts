@@ -12,8 +12,8 @@ describe('linear and round-robin placement', () => {
   it('divide what cannot be divided evenly', () => {
     const linear = [
       [0, 1, 2],
-      [3, 4, 5],
-      [6, 7],
+      [3, 4],
+      [5, 6, 7],
       [8, 9],
     ];
     const turns = [
@@ -82,13 +82,13 @@ describe('eplbPlacement', () => {
   });
 
   it('says what is wrong', async () => {
-    await refuses('weight', () => eplbPlacement([], { ranks: 2 }));
-    await refuses('weight[0][1]', () => eplbPlacement([1, Number.NaN], { ranks: 2 }));
-    await refuses('weight[0][1]', () => eplbPlacement([1, -1], { ranks: 2 }));
-    await refuses('numReplicas', () => eplbPlacement([1, 2, 3], { ranks: 2, replicas: 2 }));
-    await refuses('numReplicas', () => eplbPlacement([1, 2, 3], { ranks: 2, replicas: 5 }));
+    await refuses('loads', () => eplbPlacement([], { ranks: 2 }));
+    await refuses('loads[1]', () => eplbPlacement([1, Number.NaN], { ranks: 2 }));
+    await refuses('loads[1]', () => eplbPlacement([1, -1], { ranks: 2 }));
+    await refuses('replicas', () => eplbPlacement([1, 2, 3], { ranks: 2, replicas: 2 }));
+    await refuses('replicas', () => eplbPlacement([1, 2, 3], { ranks: 2, replicas: 5 }));
     await refuses('the number of experts', () => eplbPlacement([1, 2, 3], { ranks: 3, nodes: 2, groups: 2 }));
-    await refuses('numGpus', () => eplbPlacement([1, 2, 3, 4], { ranks: 3, nodes: 2, groups: 2 }));
+    await refuses('ranks', () => eplbPlacement([1, 2, 3, 4], { ranks: 3, nodes: 2, groups: 2 }));
   });
 });
 

@@ -121,6 +121,18 @@ describe('replan', () => {
     );
   });
 
+  it('leaves a replica on every node that has one', () => {
+    const slots = [
+      [0, 1],
+      [0, 2],
+      [0, 3],
+      [1, 2],
+    ];
+    const { placement } = replan({ experts: 4, slots }, [1, 40, 9, 8], { nodes: 2, target: 1 });
+    expect(new Set(placement.slots.slice(0, 2).flat())).toEqual(new Set([0, 1, 2]));
+    expect(new Set(placement.slots.slice(2).flat())).toEqual(new Set([0, 1, 2, 3]));
+  });
+
   it('says what is wrong', async () => {
     const current = linearPlacement(4, 2);
     await refuses('loads', () => replan(current, [1, 2, 3]));
