@@ -93,7 +93,7 @@ function fresh(loads: number[][], options: Options): Plans {
   refuse(options, ['target'], 'with --from only');
   if (policy !== 'eplb') refuse(options, ['replicas', 'groups'], `for --policy eplb only, not ${policy}`);
   else if (groups % nodes !== 0)
-    console.error(`weft: ${groups} groups cannot be divided among ${nodes} nodes: experts go on any of them`);
+    console.error(`weft: --groups ${groups} is not a multiple of --nodes ${nodes}: experts go on any node`);
   const layers = loads.map((of) => {
     const linear = linearPlacement(of.length, ranks);
     const placement =
