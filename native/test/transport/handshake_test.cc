@@ -124,20 +124,21 @@ TEST_P(Handshake, OneRefusalDoesNotWaitForOtherPeers) {
   EXPECT_LT(now_ns() - start, 2'000'000'000);
 }
 
-TEST_P(Handshake, CloseFromAnotherThreadEndsItAtOnce) {
-  for (const uint32_t member : {0u, 1u}) {
-    ranks.clear();
-    listen({1, 1});
-    std::jthread closer([&, member] {
-      std::this_thread::sleep_for(std::chrono::milliseconds(50));
-      ranks[member].endpoint->close();
-    });
-    const int64_t start = now_ns();
-    const auto outcome = connect(member, 20'000);
-    ASSERT_FALSE(outcome);
-    EXPECT_EQ(outcome.error().code, Code::aborted);
-    EXPECT_LT(now_ns() - start, 1'000'000'000);
-  }
+TEST_P(Handshake, CloseOrInterruptFromAnotherThreadEndsItAtOnce) {
+  for (const auto end : {&Endpoint::close, &Endpoint::interrupt})
+    for (const uint32_t member : {0u, 1u}) {
+      ranks.clear();
+      listen({1, 1});
+      std::jthread ender([&, member] {
+        std::this_thread::sleep_for(std::chrono::milliseconds(50));
+        (*ranks[member].endpoint.*end)();
+      });
+      const int64_t start = now_ns();
+      const auto outcome = connect(member, 20'000);
+      ASSERT_FALSE(outcome);
+      EXPECT_EQ(outcome.error().code, Code::aborted);
+      EXPECT_LT(now_ns() - start, 1'000'000'000);
+    }
 }
 
 TEST_P(Handshake, CloseWhileItSucceedsIsSafe) {
