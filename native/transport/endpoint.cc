@@ -90,18 +90,20 @@ void Endpoint::interrupt() {
   std::lock_guard connecting(connect_lock_);
   if (closed_.load()) return;
   own_bell_.wake(bit(Bay::caller));
+  end_service();
+}
+
+// For who has stored what over() looks at.
+void Endpoint::end_service() {
   if (!service_.joinable()) return;
-  own_bell_.wake(bit(Bay::service));
+  nudge();
   service_.join();
 }
 
 void Endpoint::close() {
   if (closed_.exchange(true)) return;
   std::lock_guard connecting(connect_lock_);
-  if (service_.joinable()) {
-    nudge();
-    service_.join();
-  }
+  end_service();
   // SYNC POINT closing: we have stored `closed_`; submit() and wait() say that they are at it before they
   // load it.
   while (submitted_.load() > 0) {

@@ -116,6 +116,7 @@ class Endpoint {
   bool over() const { return closed_.load() || interrupted_.load(); }
   bool serve_operations();
   void serve();
+  void end_service();
   void end(size_t i, Code code);
   // Sleeps until the bay's doorbell rings, a descriptor is ready or `until` passes. Only between Asleep's two
   // ends, and after the condition was looked at once more. `engines`: watch those too; one that has
