@@ -21,7 +21,16 @@ export type WeftCode =
   | 'WEFT_SYSTEM';
 
 /** What was being done when it failed. */
-export type Phase = 'join' | 'connect' | 'claim' | 'dispatch' | 'collect' | 'reply' | 'combine' | 'close';
+export type Phase =
+  | 'join'
+  | 'connect'
+  | 'claim'
+  | 'dispatch'
+  | 'collect'
+  | 'reply'
+  | 'combine'
+  | 'agree'
+  | 'close';
 
 /** A member as people speak of it: "ffn 3". Ranks count within a role, from 0. */
 export interface PeerName {

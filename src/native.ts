@@ -48,10 +48,16 @@ export interface NativeConfig {
   rowType: number;
   powerOfTwoScales: boolean;
   routed: boolean;
+  symmetric: boolean;
   combine: number;
   experts: number;
   topK: number;
+  /** [experts] how many ranks each is on. */
+  replicas: Uint32Array;
+  /** Those ranks, expert by expert. */
   placement: Uint32Array;
+  expertAlignment: number;
+  expertRows: number;
   metaBytes: number;
   extraColumns: Uint32Array;
 }
@@ -68,6 +74,8 @@ export interface NativePublicationLayout {
 export interface NativeLayout {
   /** Where the first publication begins in an arena. */
   header: number;
+  /** Where the first of its replies does. */
+  replies: number;
   dispatch: NativePublicationLayout;
   reply: NativePublicationLayout;
 }
@@ -119,6 +127,8 @@ export interface NativeEndpoint {
   path(peer: number): string;
   /** [messages, requests, bytes, arrivals] */
   traffic(peer: number): [number, number, number, number];
+  /** Resident bytes of our arena and of the mirrors of peers' rows. */
+  memoryBytes(): number;
   /** Gives the peer up: it is lost for us, and we are for it. */
   drop(peer: number): void;
 }
@@ -126,15 +136,26 @@ export interface NativeEndpoint {
 export interface NativeAttention {
   /** A generation, or a Code as a negative number. */
   claim(): number;
-  publish(generation: number, rows: number, finalRows: number, tag: number, metaBytes: number): Code;
+  publish(
+    generation: number,
+    rows: number,
+    finalRows: number,
+    tag: number,
+    metaBytes: number,
+    reroute: boolean,
+  ): Code;
   badToken(generation: number): number;
   abandon(generation: number): Code;
+  /** [rows, topK] instead of the weights that the round was published with. */
+  reweigh(generation: number, weights: Float32Array): Code;
+  /** Offsets in our arena, -1 for no second: rows of bf16 to add up in front of the replies. */
+  bias(generation: number, first: number, second: number): Code;
   /** `outOffset` in our arena; a negative `deadlineMs` is no deadline. */
   combineSync(
     generation: number,
     outOffset: number,
     outIsF32: boolean,
-    skipLost: boolean,
+    onLoss: number,
     deadlineMs: number,
     cancelFlag?: Int32Array,
   ): Code;
@@ -143,7 +164,7 @@ export interface NativeAttention {
     generation: number,
     outOffset: number,
     outIsF32: boolean,
-    skipLost: boolean,
+    onLoss: number,
     deadlineMs: number,
   ): Code;
   combineCancel(generation: number): void;
@@ -172,6 +193,8 @@ export interface NativeFfn {
   collectCancel(): void;
   collectDone(code: Code): void;
   blamed(): number;
+  /** After a collect that ended without: whether this attention rank had nothing ready. */
+  waitsFor(attention: number): boolean;
   available(attention: number, generation: number): number;
   /** Until `rows` taken rows of a part are final. */
   arrivalSync(
@@ -187,6 +210,29 @@ export interface NativeFfn {
   /** The number of selections, or a Code as a negative number. */
   select(attention: number, generation: number): number;
   reply(attention: number, generation: number, rows: number, finalRows: number): Code;
+}
+
+/** Of a symmetric exchange, beside its Ffn, which collects. */
+export interface NativeExpert {
+  /** Ids of this rank's experts, ascending. */
+  experts(): Int32Array;
+  /**
+   * Of a slot: count and begin [experts]; begin and count [experts, ranks]; source, token, row and k [places]. Native memory
+   * of u32.
+   */
+  memory(slot: number): ArrayBuffer[];
+  /** The most that a round can need. */
+  places(): number;
+  /** Groups what was collected last: places up to the last that is used, or a Code as a negative number. */
+  group(): number;
+  /** Whether a rank's part is among what was grouped: not, when it could not be. */
+  sentBy(generation: number, rank: number): boolean;
+  /** `stride` in bytes. */
+  expand(generation: number, column: number, out: ArrayBufferView, stride: number): Code;
+  gather(generation: number, column: number, out: ArrayBufferView): Code;
+  reduce(generation: number, outputs: ArrayBufferView): Code;
+  replyRows(generation: number): number;
+  reply(generation: number, finalRows: number): Code;
 }
 
 export type Ended = (which: number, code: Code, blamed: number) => void;
@@ -250,6 +296,32 @@ export interface NativeWorkload {
   blocks: number;
 }
 
+/** native/bench/ep/work.h */
+export interface NativeEpWork {
+  ranks: number;
+  tokens: number;
+  hidden: number;
+  experts: number;
+  topK: number;
+  fp8: boolean;
+  /** 0 uniform, 1 zipf, 2 hot */
+  routing: number;
+  depth: number;
+}
+
+export interface NativeEpRun {
+  work: NativeEpWork;
+  /** 'native' copies rows expert by expert, 'index' leaves them where they are. */
+  contender: 'memory' | 'streamed' | 'sockets' | 'native' | 'index';
+  rank: number;
+  base: number;
+  fd: number;
+  yields: boolean;
+  sockets: NativeSockets | undefined;
+  attention: NativeAttention;
+  ffn: NativeFfn;
+}
+
 declare const socketsBrand: unique symbol;
 export type NativeSockets = { readonly [socketsBrand]: true };
 
@@ -271,7 +343,7 @@ export interface NativeBench {
     yields: boolean,
   ): number;
   listen(): [NativeSockets, number] | undefined;
-  connect(ports: number[]): NativeSockets | undefined;
+  connect(sockets: NativeSockets | undefined, ports: number[]): NativeSockets | undefined;
   accept(sockets: NativeSockets, count: number): boolean;
   sockets(
     work: NativeWorkload,
@@ -291,6 +363,21 @@ export interface NativeBench {
   ffn(work: NativeWorkload, side: NativeFfn, rounds: number): Code;
   streamAttention(work: NativeWorkload, side: NativeAttention, samples: Float64Array): Code;
   streamFfn(work: NativeWorkload, side: NativeFfn, rounds: number): [Code, number];
+  /** Nanoseconds of each turn: a copy of [rows, hidden] bf16, and FP8 of the same. */
+  quantise(rows: number, hidden: number, copyNs: Float64Array, quantiseNs: Float64Array): void;
+  /** Bytes of the memory that the ranks of `ep` share. */
+  epBytes(work: NativeEpWork): number;
+  ep(
+    run: NativeEpRun,
+    dispatch: Float64Array,
+    combine: Float64Array,
+  ): [
+    Code,
+    wrong: number,
+    /** Rows for other ranks, each once for a rank, and choices of their experts. */
+    rowsAway: number,
+    choicesAway: number,
+  ];
   /** The workload of the three calls below. */
   use(work: NativeWorkload): void;
   fill(attention: number, generation: number, payload: ArrayBufferView, scales?: ArrayBufferView): void;
@@ -304,6 +391,7 @@ export interface NativeAddon {
   Endpoint: new (options: NativeEndpointOptions) => NativeEndpoint;
   Attention: new (endpoint: NativeEndpoint, onCombined: Ended) => NativeAttention;
   Ffn: new (endpoint: NativeEndpoint, onCollected: Ended) => NativeFfn;
+  Expert: new (ffn: NativeFfn) => NativeExpert;
   info(): NativeInfo;
   /** Why a transport can't be used here; '' when it can. Tries each time. */
   unavailable(transport: string): string;

@@ -1,29 +1,20 @@
 /** Program of one attention process: KV caches, attention, routing and sampling of the requests it was given. */
-import { joinMesh } from 'tensorweft';
-import { AttentionLoop } from './attention-loop.js';
-import type { AttentionReport } from './job.js';
-import { exchangeLayout } from './layout.js';
+import { attend } from './attention-loop.js';
+import { AttentionRounds } from './attention-rounds.js';
+import { join } from './join.js';
 import { Decoder } from './model/decoder.js';
 import { openWeights, readDecoder } from './model/weights.js';
 import { runRank } from './rank-main.js';
 
-await runRank<AttentionReport>(async ({ job, token, signal, note }) => {
-  const { split } = job;
-  const { file, config } = openWeights(job.weights);
+await runRank(async (context) => {
+  const { split, weights, prompts } = context.job;
+  const { file, config } = openWeights(weights);
   const decoder = new Decoder(config, readDecoder(file, config), split.maxTokens);
   file.close();
 
-  await using mesh = await joinMesh({
-    coordinator: job.coordinator,
-    token,
-    role: 'attention',
-    rank: job.rank,
-    layout: exchangeLayout(config, split),
-    transports: [split.transport],
-    deadlineMs: split.deadlineMs,
-    signal,
-  });
-  note(`joined with ${job.prompts.length} prompts`);
-  const loop = new AttentionLoop(mesh, decoder, split, job.prompts, signal);
-  return await loop.run(({ id, tokens }) => note(`prompt ${id} finished after ${tokens.length} tokens`));
+  await using mesh = await join('attention', config, context);
+  context.note(`joined with ${prompts.length} prompts`);
+  const rounds = new AttentionRounds(mesh.attention, decoder, context);
+  await attend(rounds);
+  return { attention: rounds.report() };
 });

@@ -1,7 +1,7 @@
-/** One run of the split engine: a coordinator here, M + N processes beside it, and their reports put together. */
+/** One run of the split engine: a coordinator here, its ranks in processes beside it, and their reports put together. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { startCoordinator } from 'tensorweft';
-import type { AttentionReport, FfnReport } from './job.js';
+import { type Role, startCoordinator } from 'tensorweft';
+import type { AttentionReport, FfnReport, RankReport } from './job.js';
 import type { Split } from './options.js';
 import { RankFailure, RankProcess } from './rank-process.js';
 import type { Generation, Prompt } from './request.js';
@@ -16,7 +16,7 @@ export interface SplitRun {
 }
 
 /**
- * Runs `prompts`, dealt out over the attention ranks, and resolves when every process is gone. Rejects with the
+ * Runs `prompts`, dealt out over the ranks that attend, and resolves when every process is gone. Rejects with the
  * RankFailure that is the cause, after stopping the others; `signal` stops them all.
  */
 export async function runSplit(
@@ -26,36 +26,31 @@ export async function runSplit(
   signal: AbortSignal,
   onNote: (text: string) => void,
 ): Promise<SplitRun> {
-  await using coordinator = await startCoordinator({ attention: split.attention, ffn: split.ffn });
-  const attention: RankProcess<AttentionReport>[] = [];
-  const ffn: RankProcess<FfnReport>[] = [];
-  const start = <Report>(
-    role: 'attention' | 'ffn',
-    rank: number,
-    own: readonly Prompt[],
-  ): RankProcess<Report> =>
-    new RankProcess<Report>({
+  const { attention, ffn } = split;
+  await using coordinator = await startCoordinator(split.ep ? { ep: ffn } : { attention, ffn });
+  const ranks: RankProcess<RankReport>[] = [];
+  const start = (role: Role, rank: number, own: readonly Prompt[]): RankProcess<RankReport> =>
+    new RankProcess({
       name: `${role} ${rank}`,
       program: new URL(`./${role}-rank.js`, import.meta.url),
       job: { coordinator: coordinator.url, weights, rank, split, prompts: own },
       token: coordinator.token,
       onNote: (text) => onNote(`${role} ${rank}: ${text}`),
     });
-  const stopAll = (): Promise<unknown> => Promise.all([...attention, ...ffn].map((rank) => rank.stop()));
+  const stopAll = (): Promise<unknown> => Promise.all(ranks.map((rank) => rank.stop()));
   const onAbort = (): void => void stopAll();
   try {
-    for (let rank = 0; rank < split.attention; rank++) {
-      const own = prompts.filter((_, i) => i % split.attention === rank);
-      attention.push(start<AttentionReport>('attention', rank, own));
+    for (let rank = 0; rank < attention; rank++) {
+      const own = prompts.filter((_, i) => i % attention === rank);
+      ranks.push(start(split.ep ? 'ep' : 'attention', rank, own));
     }
-    for (let rank = 0; rank < split.ffn; rank++) ffn.push(start<FfnReport>('ffn', rank, []));
+    if (!split.ep) for (let rank = 0; rank < ffn; rank++) ranks.push(start('ffn', rank, []));
     signal.addEventListener('abort', onAbort, { once: true });
     if (signal.aborted) onAbort();
-    const reports = Promise.all([Promise.all(attention.map(reportOf)), Promise.all(ffn.map(reportOf))]);
-    return merge(...(await reports));
+    return merge(await Promise.all(ranks.map((rank) => rank.report)));
   } catch (error) {
     signal.throwIfAborted(); // ranks that were stopped fail; that is not news
-    throw await cause([...attention, ...ffn], error);
+    throw await cause(ranks, error);
   } finally {
     signal.removeEventListener('abort', onAbort);
     await stopAll();
@@ -73,11 +68,8 @@ async function cause(ranks: readonly RankProcess<unknown>[], first: unknown): Pr
   return failures.find((error) => error instanceof RankFailure && !error.isConsequence) ?? first;
 }
 
-function reportOf<Report>(rank: RankProcess<Report>): Promise<Report> {
-  return rank.report;
-}
-
-function merge(attention: AttentionReport[], ffn: FfnReport[]): SplitRun {
+function merge(reports: readonly RankReport[]): SplitRun {
+  const attention = reports.flatMap((report) => report.attention ?? []);
   const busy = attention.filter((report) => report.generations.length > 0);
   const startedAt = Math.min(...busy.map((report) => report.startedAt));
   const endedAt = Math.max(...busy.map((report) => report.endedAt));
@@ -85,6 +77,6 @@ function merge(attention: AttentionReport[], ffn: FfnReport[]): SplitRun {
     generations: attention.flatMap((report) => report.generations).sort((a, b) => a.id - b.id),
     seconds: (endedAt - startedAt) / 1000,
     attention,
-    ffn,
+    ffn: reports.flatMap((report) => report.ffn ?? []),
   };
 }

@@ -1,20 +1,17 @@
 /** The FFN side of one round: the expert outputs of the rows that one attention rank dispatched here. */
 import type { TypedArray } from 'tensorweft';
+import { ExpertBank } from './expert-bank.js';
 import { type ModelConfig, selectionsPerToken } from './model/config.js';
-import { ExpertMath } from './model/expert.js';
-import { bf16Bits, bf16Value, dequantizeRow, fromBf16, scalesPerRow, toBf16 } from './model/numerics.js';
+import { bf16Bits, bf16Value, toBf16 } from './model/numerics.js';
 import type { ExpertTable } from './model/weights.js';
 import type { Split } from './options.js';
+import { type Payload, readRow } from './payload.js';
 
 /** The views of a part that are read and written here; a `part` of `mesh.ffn.batches()` is one. */
-export interface ExpertRows {
+export interface ExpertRows extends Payload {
   /** Rows this rank takes, and for each where it is in the views below. */
   readonly rows: number;
   readonly rowOf: Uint32Array;
-  /** [any, hidden]: FP8 codes in a Uint8Array, or bf16 in a Uint16Array. */
-  readonly hidden: TypedArray;
-  /** Read with FP8 only. */
-  readonly scales: Float32Array;
   /** [selectionsPerToken] a row, unlike `selections`, which lists only what is for this rank. */
   readonly weights: Float32Array;
   readonly selections: {
@@ -29,16 +26,12 @@ export interface ExpertRows {
 
 export class ExpertRunner {
   readonly #config: ModelConfig;
-  readonly #experts: ExpertTable;
+  readonly #bank: ExpertBank;
   readonly #combine: Split['combine'];
-  readonly #math: ExpertMath;
   /** Taken rows in fp32, in their order. */
   readonly #x: Float32Array;
   /** Outputs of all selections in their order, bf16 values in fp32. */
   readonly #y: Float32Array;
-  /** Inputs and outputs of one expert, gathered. */
-  readonly #in: Float32Array;
-  readonly #out: Float32Array;
   /** Taken row of each selection. */
   readonly #taken: Uint32Array;
   /** Selections of each expert, rebuilt for every part. */
@@ -49,13 +42,10 @@ export class ExpertRunner {
     const { maxTokens } = split;
     const selections = maxTokens * selectionsPerToken(config);
     this.#config = config;
-    this.#experts = experts;
+    this.#bank = new ExpertBank(config, experts, maxTokens);
     this.#combine = split.combine;
-    this.#math = new ExpertMath(config.hidden, config.expertInner, maxTokens);
     this.#x = new Float32Array(maxTokens * config.hidden);
     this.#y = new Float32Array(selections * config.hidden);
-    this.#in = new Float32Array(maxTokens * config.hidden);
-    this.#out = new Float32Array(maxTokens * config.hidden);
     this.#taken = new Uint32Array(selections);
   }
 
@@ -72,21 +62,8 @@ export class ExpertRunner {
   /** Widens or dequantises every taken row once, however many experts read it. */
   #receive(part: ExpertRows): void {
     const { hidden } = this.#config;
-    const { rows, rowOf, hidden: payload } = part;
-    if (payload instanceof Uint8Array) {
-      const width = scalesPerRow(hidden);
-      const { scales } = part;
-      for (let i = 0; i < rows; i++) {
-        const row = rowOf[i]!;
-        const codes = payload.subarray(row * hidden, (row + 1) * hidden);
-        dequantizeRow(codes, scales.subarray(row * width, (row + 1) * width), this.#x.subarray(i * hidden));
-      }
-    } else {
-      for (let i = 0; i < rows; i++) {
-        const row = payload.subarray(rowOf[i]! * hidden, (rowOf[i]! + 1) * hidden);
-        fromBf16(row as Uint16Array, this.#x.subarray(i * hidden), hidden);
-      }
-    }
+    for (let i = 0; i < part.rows; i++)
+      readRow(part, part.rowOf[i]!, this.#x.subarray(i * hidden, (i + 1) * hidden));
   }
 
   /** Selections come by taken row, so one pass finds the row of each. */
@@ -105,16 +82,15 @@ export class ExpertRunner {
 
   #runExpert(layer: number, expert: number, selections: readonly number[]): void {
     const { hidden } = this.#config;
-    const weights = this.#experts[layer]?.get(expert);
-    if (!weights) throw new RangeError(`expert ${expert} of layer ${layer} is not held by this rank`);
+    const { inputs, outputs } = this.#bank;
     for (const [n, s] of selections.entries()) {
       const from = this.#taken[s]! * hidden;
-      this.#in.set(this.#x.subarray(from, from + hidden), n * hidden);
+      inputs.set(this.#x.subarray(from, from + hidden), n * hidden);
     }
-    this.#math.run(this.#out, this.#in, selections.length, weights);
+    this.#bank.run(layer, expert, selections.length);
     for (const [n, s] of selections.entries()) {
       for (let c = 0; c < hidden; c++)
-        this.#y[s * hidden + c] = bf16Value(bf16Bits(this.#out[n * hidden + c]!));
+        this.#y[s * hidden + c] = bf16Value(bf16Bits(outputs[n * hidden + c]!));
     }
   }
 
@@ -124,7 +100,7 @@ export class ExpertRunner {
     const width = selectionsPerToken(this.#config);
     let s = 0;
     for (let i = 0; i < rows; i++) {
-      const sum = this.#in.subarray(0, hidden).fill(0);
+      const sum = this.#bank.inputs.subarray(0, hidden).fill(0);
       for (let n = 0; s < selections.count && this.#taken[s] === i; s++, n++) {
         const w = weights[rowOf[i]! * width + selections.k[s]!]!;
         for (let c = 0; c < hidden; c++) {

@@ -13,7 +13,7 @@ export interface RankJob {
   /** Within its role. */
   readonly rank: number;
   readonly split: Split;
-  /** Prompts of this attention rank; none for an FFN rank. */
+  /** Prompts of a rank that attends; none for one that holds experts only. */
   readonly prompts: readonly Prompt[];
 }
 
@@ -47,6 +47,12 @@ export interface FfnReport {
   readonly requests: number[];
   /** One per round with rows after the first few, which warm up: the experts' arithmetic. Microseconds. */
   readonly compute: Float64Array;
+}
+
+/** A rank of an expert-parallel mesh reports both, others what they are. */
+export interface RankReport {
+  readonly attention?: AttentionReport;
+  readonly ffn?: FfnReport;
 }
 
 export type RankMessage<Report> =

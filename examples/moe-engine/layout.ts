@@ -26,13 +26,22 @@ export function exchangeLayout(config: ModelConfig, split: Split): ExchangeLayou
   };
 }
 
-/** The 32-bit tag of a round: which layer its rows are at, and which micro-batch they belong to. */
-export function roundTag(layer: number, microBatch: number): number {
-  return ((layer << 16) | microBatch) >>> 0;
+const WORKING = 0x8000;
+
+/**
+ * The 32-bit tag of a round: which layer its rows are at, which micro-batch they belong to, and whether its source had
+ * unfinished requests, in this micro-batch or another.
+ */
+export function roundTag(layer: number, microBatch: number, working: boolean): number {
+  return ((layer << 16) | (working ? WORKING : 0) | microBatch) >>> 0;
 }
 
 export function layerOf(tag: number): number {
   return tag >>> 16;
+}
+
+export function sourceWorks(tag: number): boolean {
+  return (tag & WORKING) !== 0;
 }
 
 /** User metadata of a round: the ids of the requests in it, little-endian u32 each. */

@@ -2,11 +2,12 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { Engine } from './engine.js';
 import { allIdentical, matrixTable, runMatrix } from './matrix.js';
-import { COMBINES, DISPATCHES, MODES, type Split, TRANSPORTS } from './options.js';
+import { COMBINES, DISPATCHES, expertParallel, MODES, type Split, TRANSPORTS } from './options.js';
 import { DEFAULT_PROMPTS } from './prompts.js';
 import { report, toJson } from './report.js';
 
-interface Flags extends Split {
+interface Flags extends Omit<Split, 'ep'> {
+  readonly ep?: number;
   readonly tokens?: number;
   readonly seed?: number;
   readonly weights?: string;
@@ -30,11 +31,20 @@ function choice(flags: string, text: string, values: readonly string[]): Option 
 
 const program = new Command('moe-engine')
   .description(
-    'Generates text with a small mixture-of-experts transformer split over attention and FFN processes.',
+    'Generates text with a small mixture-of-experts transformer split over attention and FFN processes, or over ' +
+      'expert-parallel ones.',
   )
   .argument('[prompts...]', 'texts to continue (default: a few that are built in)')
   .option('--attention <m>', 'attention processes', integer(1, 64), 2)
   .option('--ffn <n>', 'FFN processes', integer(1, 64), 2)
+  .addOption(
+    new Option(
+      '--ep <r>',
+      'expert-parallel processes, each with its share of the requests and of the experts',
+    )
+      .argParser(integer(1, 64))
+      .conflicts(['attention', 'ffn', 'mode']),
+  )
   .addOption(choice('--transport <name>', 'how rows travel', TRANSPORTS))
   .addOption(choice('--dispatch <dtype>', 'payload of the dispatch', DISPATCHES))
   .addOption(choice('--mode <mode>', 'send only routed rows, or all rows, to an FFN rank', MODES))
@@ -47,7 +57,7 @@ const program = new Command('moe-engine')
   .option('--seed <n>', 'seed of the weights (default: 1)', integer(0, 2 ** 31 - 1))
   .option('--weights <file>', 'safetensors file to use, or to create when absent (default: a temporary one)')
   .option('--config <file>', 'JSON that overrides the shape of the model')
-  .option('--micro-batches <n>', 'rounds in flight per attention process', integer(2, 64), 3)
+  .option('--micro-batches <n>', 'rounds in flight per attention rank', integer(2, 64), 3)
   .option('--max-tokens <n>', 'rows of a round at most', integer(1, 4096), 32)
   .option('--deadline-ms <ms>', 'longest that any one wait may take', integer(1, 3_600_000), 30_000)
   .option('--no-verify', 'do not compare with the same engine in one process')
@@ -60,7 +70,8 @@ async function run(texts: string[], flags: Flags): Promise<void> {
   for (const name of ['SIGINT', 'SIGTERM'] as const) {
     process.once(name, () => stop.abort(new Error(`stopped by ${name}`)));
   }
-  const { tokens = flags.matrix ? 8 : 32, seed, weights, config, verify, json, matrix, ...split } = flags;
+  const { tokens = flags.matrix ? 8 : 32, seed, weights, config, verify, json, matrix, ep, ...rest } = flags;
+  const split: Split = { ...rest, ep: false, ...(ep === undefined ? {} : expertParallel(ep)) };
   const prompts = (texts.length > 0 ? texts : DEFAULT_PROMPTS).map((text, id) => ({ id, text, tokens }));
   const note = (text: string): void => console.error(`moe-engine: ${text}`);
   using engine = new Engine(prompts, weights, config, seed);

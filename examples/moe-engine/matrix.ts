@@ -2,7 +2,7 @@
 import Table from 'cli-table3';
 import type { Engine, EngineRun } from './engine.js';
 import { measure } from './measure.js';
-import { DISPATCHES, MATRIX_SHAPES, MATRIX_TRANSPORTS, type Split, splitName } from './options.js';
+import { DISPATCHES, MATRIX_SHAPES, MATRIX_TRANSPORTS, type Split, shapeName, splitName } from './options.js';
 
 /** A run that could not be finished has an error in place of a result. */
 export interface MatrixEntry {
@@ -19,11 +19,11 @@ export async function runMatrix(
   onNote: (text: string) => void,
 ): Promise<MatrixEntry[]> {
   const entries: MatrixEntry[] = [];
-  for (const [attention, ffn] of MATRIX_SHAPES) {
+  for (const shape of MATRIX_SHAPES) {
     for (const transport of MATRIX_TRANSPORTS) {
       for (const dispatch of DISPATCHES) {
         signal.throwIfAborted();
-        const split = { ...base, attention, ffn, transport, dispatch };
+        const split = { ...base, ...shape, transport, dispatch };
         onNote(splitName(split));
         try {
           entries.push({ split, result: await engine.run(split, true, signal, () => {}) });
@@ -46,7 +46,7 @@ export function allIdentical(entries: readonly MatrixEntry[]): boolean {
 export function matrixTable(entries: readonly MatrixEntry[]): string {
   const table = new Table({
     head: [
-      'M x N',
+      'ranks',
       'transport',
       'dispatch',
       'tokens',
@@ -59,7 +59,7 @@ export function matrixTable(entries: readonly MatrixEntry[]): string {
   });
   const notes: string[] = [];
   for (const { split, result, error } of entries) {
-    const name = [`${split.attention} x ${split.ffn}`, split.transport, split.dispatch];
+    const name = [shapeName(split), split.transport, split.dispatch];
     const wrong = error ?? result?.difference;
     if (wrong !== undefined) notes.push(`${splitName(split)}: ${wrong}`);
     if (!result) {

@@ -9,10 +9,12 @@ export const COMBINES = ['weighted', 'sum'] as const;
 
 /** The split and how it talks. */
 export interface Split {
-  /** Attention processes. */
+  /** Attention ranks. */
   readonly attention: number;
-  /** FFN processes. */
+  /** FFN ranks. */
   readonly ffn: number;
+  /** Expert-parallel: every process is both an attention rank and an FFN rank, so there are as many of each. */
+  readonly ep: boolean;
   readonly transport: (typeof TRANSPORTS)[number];
   readonly dispatch: (typeof DISPATCHES)[number];
   readonly mode: (typeof MODES)[number];
@@ -25,17 +27,36 @@ export interface Split {
   readonly deadlineMs: number;
 }
 
-/** The splits that `--matrix` runs: even, uneven either way, and one rank facing many. */
-export const MATRIX_SHAPES: readonly (readonly [attention: number, ffn: number])[] = [
-  [1, 1],
-  [2, 2],
-  [3, 2],
-  [2, 3],
-  [1, 4],
+/** Which processes there are, and the mode where that leaves no choice. */
+export type Shape = Pick<Split, 'attention' | 'ffn' | 'ep'> & Partial<Pick<Split, 'mode'>>;
+
+/** Expert-parallel meshes know no other mode than 'routed'. */
+export function expertParallel(ranks: number): Shape {
+  return { attention: ranks, ffn: ranks, ep: true, mode: 'routed' };
+}
+
+function disaggregated(attention: number, ffn: number): Shape {
+  return { attention, ffn, ep: false };
+}
+
+/** What `--matrix` runs: even, uneven either way, one rank facing many; and expert-parallel, a lone rank included. */
+export const MATRIX_SHAPES: readonly Shape[] = [
+  disaggregated(1, 1),
+  disaggregated(2, 2),
+  disaggregated(3, 2),
+  disaggregated(2, 3),
+  disaggregated(1, 4),
+  ...[2, 4].map(expertParallel),
 ];
 
-/** `2x3 tcp fp8 routed weighted`: how a run is named in results and errors. */
+/** `2 x 3`, or `ep 3`. */
+export function shapeName({ attention, ffn, ep }: Shape): string {
+  return ep ? `ep ${ffn}` : `${attention} x ${ffn}`;
+}
+
+/** `2x3 tcp fp8 routed weighted`, or `ep3 tcp fp8 weighted`: how a run is named in results and errors. */
 export function splitName(split: Split): string {
-  const { attention, ffn, transport, dispatch, mode, combine } = split;
-  return `${attention}x${ffn} ${transport} ${dispatch} ${mode} ${combine}`;
+  const { ep, transport, dispatch, mode, combine } = split;
+  const shape = shapeName(split).replaceAll(' ', '');
+  return [shape, transport, dispatch, ...(ep ? [] : [mode]), combine].join(' ');
 }

@@ -1,5 +1,5 @@
 /** The frame of a rank's program: reads its job, runs it, reports over IPC, and never outlives its parent. */
-import { type RankJob, type RankMessage, TOKEN_VARIABLE } from './job.js';
+import { type RankJob, type RankMessage, type RankReport, TOKEN_VARIABLE } from './job.js';
 
 export interface RankContext {
   readonly job: RankJob;
@@ -11,14 +11,14 @@ export interface RankContext {
 }
 
 /** Runs `main` with the job in argv and sends its report to the parent; a failure is sent too and becomes exit code 1. */
-export async function runRank<Report>(main: (context: RankContext) => Promise<Report>): Promise<void> {
+export async function runRank(main: (context: RankContext) => Promise<RankReport>): Promise<void> {
   const stop = new AbortController();
   const abort = (): void => stop.abort(new Error('the parent process stopped this rank'));
   process.once('disconnect', abort);
   process.once('SIGTERM', abort);
   // A terminal sends SIGINT to parent and ranks alike; what it means is the parent's decision.
   process.on('SIGINT', () => {});
-  let message: RankMessage<Report>;
+  let message: RankMessage<RankReport>;
   try {
     const json = process.argv[2];
     const token = process.env[TOKEN_VARIABLE];
@@ -28,7 +28,7 @@ export async function runRank<Report>(main: (context: RankContext) => Promise<Re
       );
     }
     const note = (text: string): void => {
-      process.send?.({ kind: 'note', text } satisfies RankMessage<Report>);
+      process.send?.({ kind: 'note', text } satisfies RankMessage<RankReport>);
     };
     const job = JSON.parse(json) as RankJob;
     message = { kind: 'report', report: await main({ job, token, signal: stop.signal, note }) };

@@ -7,10 +7,11 @@ import type { Prompt } from './request.js';
 /** Text of a run, ending in the verdict. */
 export function report(result: EngineRun, prompts: readonly Prompt[]): string {
   const { split, run, reference } = result;
+  const { attention, ffn, ep } = split;
   const m = measure(run);
   const lines = [
-    `${split.attention} attention + ${split.ffn} FFN processes over ${split.transport}: ${split.dispatch} dispatch to ` +
-      `${split.mode} rows, ${split.combine} combine, ${split.microBatches} micro-batches`,
+    `${ep ? `${ffn} expert-parallel` : `${attention} attention + ${ffn} FFN`} processes over ${split.transport}: ` +
+      `${split.dispatch} dispatch to ${split.mode} rows, ${split.combine} combine, ${split.microBatches} micro-batches`,
     '',
   ];
   for (const { id, tokens } of run.generations) {
@@ -20,7 +21,7 @@ export function report(result: EngineRun, prompts: readonly Prompt[]): string {
   lines.push(
     `${m.tokens} tokens in ${m.seconds.toFixed(2)} s: ${m.tokensPerSecond.toFixed(1)} tokens/s${alone}`,
     `${m.rounds} rounds (${m.emptyRounds} of them empty) with ${m.rows} rows; ` +
-      `up to ${m.mostInFlight} in flight per attention process`,
+      `up to ${m.mostInFlight} in flight per attention rank`,
     '',
     latency('dispatch + combine, round trip', m.roundTrip),
     latency('  of it exposed, not overlapped', m.exposed),

@@ -30,7 +30,7 @@ Code exchange_attention(const Workload& work, AttentionSide& side, uint32_t rank
     }
     const uint64_t g = generations[finish % work.depth];
     Combine& combine = side.combine(g);
-    combine.aim(out, false, false);
+    combine.aim(out, false);
     combine.rearm(deadline_after_ms(kDeadlineMs));
     const Code code = endpoint.wait(combine);
     if (code == Code::ok && work.opaque) {

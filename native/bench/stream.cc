@@ -21,7 +21,7 @@ void for_each_stamp(const Workload& work, uint32_t rank, uint64_t generation, F&
 
 Code finish(AttentionSide& side, uint64_t generation) {
   Combine& combine = side.combine(generation);
-  combine.aim(nullptr, false, false);
+  combine.aim(nullptr, false);
   combine.rearm(deadline_after_ms(kDeadlineMs));
   const Code code = side.endpoint().wait(combine);
   side.finish(generation, code);

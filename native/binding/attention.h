@@ -13,18 +13,20 @@ namespace weft::binding {
 class AttentionObject : public Napi::ObjectWrap<AttentionObject> {
  public:
   static Napi::Function define(Napi::Env env) {
-    return DefineClass(env, "Attention",
-                       {InstanceMethod("claim", &AttentionObject::claim),
-                        InstanceMethod("publish", &AttentionObject::publish),
-                        InstanceMethod("badToken", &AttentionObject::bad_token),
-                        InstanceMethod("abandon", &AttentionObject::abandon),
-                        InstanceMethod("combineSync", &AttentionObject::combine_sync),
-                        InstanceMethod("combineStart", &AttentionObject::combine_start),
-                        InstanceMethod("combineCancel", &AttentionObject::combine_cancel),
-                        InstanceMethod("blamed", &AttentionObject::blamed),
-                        InstanceMethod("missing", &AttentionObject::missing),
-                        InstanceMethod("replyRows", &AttentionObject::reply_rows),
-                        InstanceMethod("done", &AttentionObject::done)});
+    return DefineClass(
+        env, "Attention",
+        {InstanceMethod("claim", &AttentionObject::claim),
+         InstanceMethod("publish", &AttentionObject::publish),
+         InstanceMethod("badToken", &AttentionObject::bad_token),
+         InstanceMethod("abandon", &AttentionObject::abandon),
+         InstanceMethod("reweigh", &AttentionObject::reweigh), InstanceMethod("bias", &AttentionObject::bias),
+         InstanceMethod("combineSync", &AttentionObject::combine_sync),
+         InstanceMethod("combineStart", &AttentionObject::combine_start),
+         InstanceMethod("combineCancel", &AttentionObject::combine_cancel),
+         InstanceMethod("blamed", &AttentionObject::blamed),
+         InstanceMethod("missing", &AttentionObject::missing),
+         InstanceMethod("replyRows", &AttentionObject::reply_rows),
+         InstanceMethod("done", &AttentionObject::done)});
   }
 
   explicit AttentionObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<AttentionObject>(info) {
@@ -34,7 +36,7 @@ class AttentionObject : public Napi::ObjectWrap<AttentionObject> {
     core_ = endpoint->core();
     std::vector<size_t> peers(core_->config.ffn);
     for (size_t i = 0; i < peers.size(); ++i) peers[i] = i;
-    side_ = std::make_unique<AttentionSide>(*core_->endpoint, core_->config, std::move(peers));
+    side_ = std::make_unique<AttentionSide>(*core_->endpoint, core_->config, core_->rank, std::move(peers));
     completions_ = std::make_unique<Completions>(info.Env(), info[1].As<Napi::Function>());
     exit_ = std::make_unique<ExitGuard>(info.Env(), core_);
   }
@@ -61,12 +63,12 @@ class AttentionObject : public Napi::ObjectWrap<AttentionObject> {
                              code == Code::ok ? static_cast<double>(generation) : -static_cast<double>(code));
   }
 
-  // publish(generation, rows, finalRows, tag, metaBytes)
+  // publish(generation, rows, finalRows, tag, metaBytes, reroute)
   Napi::Value publish(const Napi::CallbackInfo& info) {
     const uint32_t meta_bytes = arg_u32(info, 4);
     if (meta_bytes > UINT16_MAX) return code(info, Code::invalid_argument);
     return code(info, side_->publish(generation(info, 0), arg_u32(info, 1), arg_u32(info, 2),
-                                     arg_u32(info, 3), static_cast<uint16_t>(meta_bytes)));
+                                     arg_u32(info, 3), static_cast<uint16_t>(meta_bytes), arg_flag(info, 5)));
   }
 
   Napi::Value bad_token(const Napi::CallbackInfo& info) {
@@ -76,7 +78,36 @@ class AttentionObject : public Napi::ObjectWrap<AttentionObject> {
     return code(info, side_->abandon(generation(info, 0)));
   }
 
-  // (generation, outOffset in the arena or -1 without output, outIsF32, skipLost, deadlineMs)
+  // reweigh(generation, weights)
+  Napi::Value reweigh(const Napi::CallbackInfo& info) {
+    if (!info[1].IsTypedArray() || info[1].As<Napi::TypedArray>().TypedArrayType() != napi_float32_array)
+      return code(info, Code::invalid_argument);
+    const auto weights = info[1].As<Napi::Float32Array>();
+    return code(info, side_->reweigh(generation(info, 0), weights.Data(), weights.ElementLength()));
+  }
+
+  // bias(generation, offset in the arena, another or -1)
+  Napi::Value bias(const Napi::CallbackInfo& info) {
+    const uint64_t g = generation(info, 0);
+    if (!side_->holds(g)) return code(info, Code::state);
+    const size_t size = size_t{side_->rows(g)} * core_->config.hidden * sizeof(uint16_t);
+    const std::byte* first = in_heap(arg_f64(info, 1), size);
+    const std::byte* second = in_heap(arg_f64(info, 2), size);
+    if (first == nullptr) return code(info, Code::invalid_argument);
+    return code(info, side_->bias(g, reinterpret_cast<const uint16_t*>(first),
+                                  reinterpret_cast<const uint16_t*>(second)));
+  }
+
+  // Null where the heap has not so many bytes.
+  std::byte* in_heap(double offset, size_t size) {
+    Arena& arena = core_->endpoint->arena();
+    const auto heap = static_cast<double>(core_->plan->heap_at(true));
+    if (!(offset >= heap) || offset + static_cast<double>(size) > static_cast<double>(arena.size()))
+      return nullptr;
+    return arena.data() + static_cast<size_t>(offset);
+  }
+
+  // (generation, outOffset in the arena or -1 without output, outIsF32, onLoss, deadlineMs)
   Code aim(const Napi::CallbackInfo& info, Combine*& combine) {
     const uint64_t g = generation(info, 0);
     if (!side_->reopen(g)) return Code::state;
@@ -84,15 +115,11 @@ class AttentionObject : public Napi::ObjectWrap<AttentionObject> {
     const bool f32 = arg_flag(info, 2);
     void* out = nullptr;
     if (core_->config.combine != CombineKind::none) {
-      Arena& arena = core_->endpoint->arena();
-      const size_t size = size_t{side_->rows(g)} * core_->config.hidden * (f32 ? 4 : 2);
-      const auto heap = static_cast<double>(heap_offset(core_->dispatch, 1));
-      if (!(offset >= heap) || offset + static_cast<double>(size) > static_cast<double>(arena.size()))
-        return Code::invalid_argument;
-      out = arena.data() + static_cast<size_t>(offset);
+      out = in_heap(offset, size_t{side_->rows(g)} * core_->config.hidden * (f32 ? 4 : 2));
+      if (out == nullptr) return Code::invalid_argument;
     }
     combine = &side_->combine(g);
-    combine->aim(out, f32, arg_flag(info, 3));
+    combine->aim(out, f32, static_cast<OnLoss>(arg_u32(info, 3)));
     combine->rearm(deadline_after_ms(arg_f64(info, 4)));
     return Code::ok;
   }

@@ -8,6 +8,7 @@
 #include "bench/sockets.h"
 #include "bench/stream.h"
 #include "binding/attention.h"
+#include "binding/bench.h"
 #include "binding/ffn.h"
 
 namespace weft::binding {
@@ -28,11 +29,6 @@ bench::Workload read_work(const Napi::Value& value) {
   return work;
 }
 
-std::span<double> samples_of(const Napi::Value& value) {
-  auto array = value.As<Napi::Float64Array>();
-  return {array.Data(), array.ElementLength()};
-}
-
 template <class T>
 T* data_of(const Napi::Value& value) {
   void* data = nullptr;
@@ -40,13 +36,16 @@ T* data_of(const Napi::Value& value) {
   return static_cast<T*>(data);
 }
 
+constexpr size_t kMostPopulated = size_t{512} << 20;
+
 // shared(bytes) -> a file descriptor of that much zeroed memory, for children to inherit; on huge pages where
 // there are some, as the slots of the library are
 Napi::Value shared(const Napi::CallbackInfo& info) {
   const auto bytes = align_up(static_cast<size_t>(arg_f64(info, 0)), kHugePage);
   const int fd = memfd_create("tensorweft-bench", 0);
   if (fd < 0 || ftruncate(fd, static_cast<off_t>(bytes)) != 0) return Napi::Number::New(info.Env(), -1);
-  if (auto memory = Mapping::of_file(fd, bytes, true)) (*memory)->back_with_huge_pages(bytes);
+  if (auto memory = Mapping::of_file(fd, bytes, true))
+    (*memory)->back_with_huge_pages(0, bytes <= kMostPopulated ? bytes : 0);
   return Napi::Number::New(info.Env(), fd);
 }
 Napi::Value floor_bytes(const Napi::CallbackInfo& info) {
@@ -80,12 +79,8 @@ Napi::Value floor(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), static_cast<double>(wrong));
 }
 
-struct Sockets {
-  Fd listener;
-  std::vector<Fd> peers;
-};
-
-// listen() -> [handle, port]; connect(handle | undefined, ports) -> handle; accept(handle, count)
+// listen() -> [handle, port]; connect(handle | undefined, ports) -> handle; accept(handle, count). Peers come
+// behind those that a handle has.
 Napi::Value socket_listen(const Napi::CallbackInfo& info) {
   auto listening = bench::socket_listen();
   if (!listening) return info.Env().Undefined();
@@ -96,19 +91,24 @@ Napi::Value socket_listen(const Napi::CallbackInfo& info) {
   return out;
 }
 Napi::Value socket_connect(const Napi::CallbackInfo& info) {
-  const auto list = info[0].As<Napi::Array>();
+  const auto list = info[1].As<Napi::Array>();
   std::vector<uint16_t> ports;
   for (uint32_t i = 0; i < list.Length(); ++i)
     ports.push_back(static_cast<uint16_t>(list.Get(i).ToNumber().Uint32Value()));
   auto peers = bench::socket_connect(ports);
   if (!peers) return info.Env().Undefined();
+  if (info[0].IsExternal()) {
+    auto& known = info[0].As<Napi::External<Sockets>>().Data()->peers;
+    std::move(peers->begin(), peers->end(), std::back_inserter(known));
+    return info[0];
+  }
   auto* sockets = new Sockets{Fd(), std::move(*peers)};
   return Napi::External<Sockets>::New(info.Env(), sockets, [](Napi::Env, Sockets* s) { delete s; });
 }
 Napi::Value socket_accept(const Napi::CallbackInfo& info) {
   Sockets* sockets = info[0].As<Napi::External<Sockets>>().Data();
   auto peers = bench::socket_accept(sockets->listener, arg_u32(info, 1));
-  if (peers) sockets->peers = std::move(*peers);
+  if (peers) std::move(peers->begin(), peers->end(), std::back_inserter(sockets->peers));
   return Napi::Boolean::New(info.Env(), peers.has_value());
 }
 
@@ -215,6 +215,7 @@ void init_bench(Napi::Env env, Napi::Object exports) {
   add("fill", fill);
   add("consume", consume);
   add("countWrong", count_wrong);
+  add_bench_ep(env, out);
   exports.Set("bench", out);
 }
 

@@ -22,12 +22,18 @@ ExchangeConfig read_config(const Napi::Object& js) {
   config.dispatch = static_cast<RowType>(u32(js, "rowType"));
   config.power_of_two_scales = flag(js, "powerOfTwoScales");
   config.routed = flag(js, "routed");
+  config.symmetric = flag(js, "symmetric");
   config.combine = static_cast<CombineKind>(u32(js, "combine"));
   config.experts = u32(js, "experts");
   config.top_k = u32(js, "topK");
   config.meta_capacity = u32(js, "metaBytes");
+  config.expert_alignment = u32(js, "expertAlignment");
+  config.expert_rows = u32(js, "expertRows");
+  const auto replicas = js.Get("replicas").As<Napi::Uint32Array>();
   const auto placement = js.Get("placement").As<Napi::Uint32Array>();
-  config.placement.assign(placement.Data(), placement.Data() + placement.ElementLength());
+  for (size_t e = 0, at = 0; e < replicas.ElementLength() && at + replicas[e] <= placement.ElementLength();
+       at += replicas[e++])
+    config.placement.add({placement.Data() + at, replicas[e]});
   const auto extra = js.Get("extraColumns").As<Napi::Uint32Array>();
   config.extra_columns.assign(extra.Data(), extra.Data() + extra.ElementLength());
   return config;
@@ -115,8 +121,7 @@ EndpointObject::EndpointObject(const Napi::CallbackInfo& info) : Napi::ObjectWra
   }
   core->is_attention = flag(js, "isAttention");
   core->rank = u32(js, "rank");
-  core->dispatch = dispatch_layout(core->config);
-  core->reply = reply_layout(core->config);
+  core->plan = std::make_unique<ArenaPlan>(core->config);
   EndpointOptions options;
   options.mesh_id = bytes<16>(js, "meshId");
   options.epoch = static_cast<uint64_t>(number(js, "epoch"));
@@ -124,9 +129,8 @@ EndpointObject::EndpointObject(const Napi::CallbackInfo& info) : Napi::ObjectWra
   options.config_hash = bytes<32>(js, "configHash");
   options.host = text(js, "host");
   options.wait = read_wait(js.Get("wait").As<Napi::Object>());
-  const size_t heap = core->is_attention ? weft::heap_offset(core->dispatch, 1)
-                                         : weft::heap_offset(core->reply, core->config.attention);
-  options.hot_bytes = heap;
+  const size_t heap = core->plan->heap_at(core->is_attention);
+  options.hot = core->plan->hot(core->is_attention);
   options.arena_bytes = heap + static_cast<size_t>(number(js, "heapBytes"));
   auto endpoint = Endpoint::create(options);
   if (!endpoint) {
@@ -158,7 +162,6 @@ Napi::Value EndpointObject::connect(const Napi::CallbackInfo& info) {
   for (auto& [transport, socket] : listeners->take()) core_->endpoint->adopt(*transport, std::move(socket));
   const auto list = info[1].As<Napi::Array>();
   std::vector<PeerSpec> peers;
-  const bool attention = core_->is_attention;
   for (uint32_t i = 0; i < list.Length(); ++i) {
     const auto js = list.Get(i).As<Napi::Object>();
     PeerSpec spec;
@@ -168,13 +171,7 @@ Napi::Value EndpointObject::connect(const Napi::CallbackInfo& info) {
     spec.dial = flag(js, "dial");
     spec.our_proof = bytes<32>(js, "ourProof");
     spec.their_proof = bytes<32>(js, "theirProof");
-    const auto rank = static_cast<uint16_t>(core_->rank);
-    // An attention rank reads the reply publication that a ffn rank keeps for it; a ffn rank reads its share
-    // of each attention rank's dispatch publication.
-    if (attention)
-      spec.inbound = {{rank, 0, publication_offset(core_->reply, rank), &core_->reply}};
-    else
-      spec.inbound = {{0, rank, publication_offset(core_->dispatch, 0), &core_->dispatch}};
+    spec.inbound = core_->plan->inbound(core_->is_attention, core_->rank);
     peers.push_back(std::move(spec));
   }
   return Connect::start(info.Env(), core_, std::move(peers), arg_f64(info, 2), abort_);
@@ -193,8 +190,7 @@ Napi::Value EndpointObject::arena(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value EndpointObject::heap_offset(const Napi::CallbackInfo& info) {
-  const size_t heap = core_->is_attention ? weft::heap_offset(core_->dispatch, 1)
-                                          : weft::heap_offset(core_->reply, core_->config.attention);
+  const size_t heap = core_->plan->heap_at(core_->is_attention);
   return Napi::Number::New(info.Env(), static_cast<double>(heap));
 }
 
@@ -203,7 +199,8 @@ Napi::Value EndpointObject::inbound(const Napi::CallbackInfo& info) {
   Endpoint& endpoint = *core_->endpoint;
   const size_t peer = arg_u32(info, 0);
   if (peer >= endpoint.peers()) return info.Env().Undefined();
-  const auto& layout = core_->is_attention ? core_->reply : core_->dispatch;
+  const bool replies = core_->is_attention && !core_->config.symmetric;
+  const auto& layout = replies ? core_->plan->reply() : core_->plan->dispatch();
   auto* data = const_cast<std::byte*>(endpoint.link(peer).inbound(0));
   return view(info.Env(), data, layout.bytes(), endpoint.link(peer).inbound_memory());
 }
@@ -230,8 +227,9 @@ Napi::Value EndpointObject::layout(const Napi::CallbackInfo& info) {
   };
   auto js = Napi::Object::New(env);
   js.Set("header", Napi::Number::New(env, static_cast<double>(kArenaHeaderBytes)));
-  js.Set("dispatch", describe(core_->dispatch));
-  js.Set("reply", describe(core_->reply));
+  js.Set("replies", Napi::Number::New(env, static_cast<double>(core_->plan->reply_at(0))));
+  js.Set("dispatch", describe(core_->plan->dispatch()));
+  js.Set("reply", describe(core_->plan->reply()));
   return js;
 }
 
@@ -267,6 +265,14 @@ Napi::Value EndpointObject::traffic(const Napi::CallbackInfo& info) {
   return counts;
 }
 
+Napi::Value EndpointObject::memory_bytes(const Napi::CallbackInfo& info) {
+  Endpoint& endpoint = *core_->endpoint;
+  size_t bytes = endpoint.arena().mapping()->resident();
+  for (size_t peer = 0; peer < endpoint.peers(); ++peer)
+    if (endpoint.link(peer).packs_rows()) bytes += endpoint.link(peer).inbound_memory()->resident();
+  return Napi::Number::New(info.Env(), static_cast<double>(bytes));
+}
+
 void EndpointObject::drop(const Napi::CallbackInfo& info) {
   const size_t peer = arg_u32(info, 0);
   if (peer < core_->endpoint->peers()) core_->endpoint->drop(peer);
@@ -280,6 +286,7 @@ Napi::Function EndpointObject::define(Napi::Env env) {
        InstanceMethod("close", &EndpointObject::close), InstanceMethod("arena", &EndpointObject::arena),
        InstanceMethod("heapOffset", &EndpointObject::heap_offset),
        InstanceMethod("inbound", &EndpointObject::inbound), InstanceMethod("layout", &EndpointObject::layout),
+       InstanceMethod("memoryBytes", &EndpointObject::memory_bytes),
        InstanceMethod("peerState", &EndpointObject::peer_state),
        InstanceMethod("reason", &EndpointObject::reason), InstanceMethod("path", &EndpointObject::path),
        InstanceMethod("traffic", &EndpointObject::traffic), InstanceMethod("drop", &EndpointObject::drop)});

@@ -5,7 +5,7 @@
 #include <atomic>
 #include <memory>
 
-#include "exchange/config.h"
+#include "exchange/arena_plan.h"
 #include "transport/endpoint.h"
 
 namespace weft::binding {
@@ -15,7 +15,7 @@ struct Core {
   ExchangeConfig config;
   bool is_attention = true;
   uint32_t rank = 0;
-  wire::PublicationLayout dispatch, reply;
+  std::unique_ptr<ArenaPlan> plan;
   std::unique_ptr<Endpoint> endpoint;
 };
 
@@ -63,6 +63,7 @@ class EndpointObject : public Napi::ObjectWrap<EndpointObject> {
   void abort_connect(const Napi::CallbackInfo& info);
   void close(const Napi::CallbackInfo& info);
   Napi::Value arena(const Napi::CallbackInfo& info);
+  Napi::Value memory_bytes(const Napi::CallbackInfo& info);
   Napi::Value heap_offset(const Napi::CallbackInfo& info);
   Napi::Value inbound(const Napi::CallbackInfo& info);
   Napi::Value layout(const Napi::CallbackInfo& info);

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "exchange/ffn.h"
+#include "exchange/expert.h"
 
 #include "binding/addon.h"
 #include "binding/completions.h"
@@ -20,7 +20,8 @@ class FfnObject : public Napi::ObjectWrap<FfnObject> {
          InstanceMethod("collectStart", &FfnObject::collect_start),
          InstanceMethod("collectCancel", &FfnObject::collect_cancel),
          InstanceMethod("collectDone", &FfnObject::collect_done),
-         InstanceMethod("blamed", &FfnObject::blamed), InstanceMethod("available", &FfnObject::available),
+         InstanceMethod("blamed", &FfnObject::blamed), InstanceMethod("waitsFor", &FfnObject::waits_for),
+         InstanceMethod("available", &FfnObject::available),
          InstanceMethod("arrivalSync", &FfnObject::arrival_sync),
          InstanceMethod("arrivalStart", &FfnObject::arrival_start),
          InstanceMethod("arrivalCancel", &FfnObject::arrival_cancel),
@@ -34,7 +35,12 @@ class FfnObject : public Napi::ObjectWrap<FfnObject> {
     core_ = endpoint->core();
     std::vector<size_t> peers(core_->config.attention);
     for (size_t i = 0; i < peers.size(); ++i) peers[i] = i;
-    side_ = std::make_shared<FfnSide>(*core_->endpoint, core_->config, core_->rank, std::move(peers));
+    if (core_->config.symmetric) {
+      expert_ = std::make_shared<ExpertSide>(*core_->endpoint, core_->config, core_->rank, std::move(peers));
+      side_ = {expert_, &expert_->rounds()};
+    } else {
+      side_ = std::make_shared<FfnSide>(*core_->endpoint, core_->config, core_->rank, std::move(peers));
+    }
     completions_ = std::make_unique<Completions>(info.Env(), info[1].As<Napi::Function>());
     exit_ = std::make_unique<ExitGuard>(info.Env(), core_);
     report_ = std::make_shared<std::vector<double>>(1 + kReportWords * core_->config.attention);
@@ -51,6 +57,8 @@ class FfnObject : public Napi::ObjectWrap<FfnObject> {
   }
   FfnSide& side() { return *side_; }
   const Core& core() const { return *core_; }
+  // Of a symmetric exchange; otherwise null.
+  const std::shared_ptr<ExpertSide>& expert() const { return expert_; }
 
  private:
   // Words of the report per part: rank, generation, rows, taken, tag, metaBytes, selections (-1: not made
@@ -144,6 +152,12 @@ class FfnObject : public Napi::ObjectWrap<FfnObject> {
     return Napi::Number::New(info.Env(), side_->collect().blamed);
   }
 
+  Napi::Value waits_for(const Napi::CallbackInfo& info) {
+    const uint32_t attention = arg_u32(info, 0);
+    return Napi::Boolean::New(info.Env(),
+                              attention < core_->config.attention && side_->collect().waits_for(attention));
+  }
+
   bool open(const Napi::CallbackInfo& info) {
     if (arg_u32(info, 0) >= core_->config.attention) return false;
     const Part& part = side_->part(arg_u32(info, 0), generation(info, 1));
@@ -204,6 +218,7 @@ class FfnObject : public Napi::ObjectWrap<FfnObject> {
   std::shared_ptr<Core> core_;
   std::unique_ptr<Completions> completions_;
   std::unique_ptr<ExitGuard> exit_;
+  std::shared_ptr<ExpertSide> expert_;
   std::shared_ptr<FfnSide> side_;
   std::shared_ptr<std::vector<double>> report_;
   bool collecting_ = false;

@@ -1,17 +1,21 @@
 #include "exchange/attention.h"
 
+#include "exchange/arena_plan.h"
+
 namespace weft {
 
-AttentionSide::AttentionSide(Endpoint& endpoint, const ExchangeConfig& config, std::vector<size_t> ffn_peers)
+AttentionSide::AttentionSide(Endpoint& endpoint, const ExchangeConfig& config, uint32_t rank,
+                             std::vector<size_t> ffn_peers)
     : endpoint_(endpoint),
       config_(config),
+      rank_(rank),
       columns_(dispatch_columns(config)),
-      publisher_(endpoint, dispatch_layout(config), 0, publication_offset(dispatch_layout(config), 0),
-                 ffn_peers),
-      lists_(config.ffn) {
-  const auto layout = reply_layout(config);
-
-  for (const size_t peer : ffn_peers) replies_.emplace_back(endpoint, peer, 0, layout, 0);
+      publisher_(endpoint, dispatch_layout(config), 0, ArenaPlan(config).dispatch_at(), ffn_peers),
+      lists_(config.ffn),
+      gone_(config.ffn) {
+  const ArenaPlan plan(config);
+  for (const size_t peer : ffn_peers)
+    replies_.emplace_back(endpoint, peer, plan.replies(), plan.reply(), plan.reply_destination(rank));
   rounds_.reserve(config.depth);
   for (uint32_t slot = 0; slot < config.depth; ++slot) {
     rounds_.emplace_back(config_);
@@ -51,6 +55,7 @@ Code AttentionSide::claim(uint64_t& generation) {
     for (const Subscriber& reply : replies_) reply.release(round.generation);
   generation = ++last_;
   round.generation = generation;
+  round.bias[0] = round.bias[1] = nullptr;
   round.phase = SlotPhase::claimed;
   return Code::ok;
 }
@@ -66,8 +71,31 @@ Code AttentionSide::unclaim(uint64_t generation) {
   return Code::ok;
 }
 
+// Who takes which rows of a round, and what they will reply.
+Code AttentionSide::plan(Round& round, uint32_t rows, bool reroute) {
+  if (config_.experts == 0 || !round.terms) {
+    for (uint32_t r = 0; r < config_.ffn; ++r) round.plan.taken[r] = round.plan.reply_rows[r] = rows;
+    return Code::ok;
+  }
+  bool any_gone = false;
+  for (uint32_t r = 0; r < config_.ffn; ++r) {
+    if (config_.routed) lists_[r] = publisher_.list(round.generation, r).rows;
+    gone_[r] = replies_[r].peer_state() != Code::ok;
+    any_gone |= gone_[r];
+  }
+  auto* choices = reinterpret_cast<int32_t*>(publisher_.column(round.generation, columns_.experts));
+  const auto* weights = reinterpret_cast<const float*>(publisher_.column(round.generation, columns_.weights));
+  const Code code =
+      round.plan.make(config_, rank_, rows, choices, weights, config_.routed ? lists_.data() : nullptr,
+                      reroute && any_gone ? &gone_ : nullptr);
+  if (code != Code::ok) return code;
+  for (uint32_t r = 0; r < config_.ffn && config_.routed; ++r)
+    publisher_.list(round.generation, r).count = round.plan.taken[r];
+  return Code::ok;
+}
+
 Code AttentionSide::publish(uint64_t generation, uint32_t rows, uint32_t final_rows, uint32_t tag,
-                            uint16_t meta_bytes) {
+                            uint16_t meta_bytes, bool reroute) {
   if (endpoint_.closed()) return Code::closed;
   if (rows > config_.max_tokens || final_rows > rows) return Code::too_many_rows;
   if (meta_bytes > config_.meta_capacity) return Code::invalid_argument;
@@ -76,20 +104,7 @@ Code AttentionSide::publish(uint64_t generation, uint32_t rows, uint32_t final_r
   if (round.phase == SlotPhase::claimed) {
     round.rows = rows;
     round.terms = config_.routed || config_.combine == CombineKind::weighted;
-    if (config_.experts > 0 && round.terms) {
-      for (uint32_t r = 0; r < config_.ffn && config_.routed; ++r)
-        lists_[r] = publisher_.list(generation, r).rows;
-      const auto* experts = reinterpret_cast<const int32_t*>(publisher_.column(generation, columns_.experts));
-      const auto* weights = reinterpret_cast<const float*>(publisher_.column(generation, columns_.weights));
-      if (const Code code =
-              round.plan.make(config_, rows, experts, weights, config_.routed ? lists_.data() : nullptr);
-          code != Code::ok)
-        return code;
-      for (uint32_t r = 0; r < config_.ffn && config_.routed; ++r)
-        publisher_.list(generation, r).count = round.plan.taken[r];
-    } else {
-      for (uint32_t r = 0; r < config_.ffn; ++r) round.plan.taken[r] = round.plan.reply_rows[r] = rows;
-    }
+    if (const Code code = plan(round, rows, reroute); code != Code::ok) return code;
     publisher_.begin(generation, rows, tag, meta_bytes, config_.routed);
     round.phase = SlotPhase::begun;
   } else if (!goes_out(round) || rows != round.rows || final_rows < round.published) {
@@ -105,6 +120,25 @@ bool AttentionSide::reopen(uint64_t generation) {
   if (round.generation != generation) return false;
   if (round.phase == SlotPhase::failed) round.phase = SlotPhase::begun;
   return round.phase == SlotPhase::begun;
+}
+
+Code AttentionSide::reweigh(uint64_t generation, const float* weights, size_t count) {
+  if (!holds(generation)) return Code::state;
+  Round& round = rounds_[layout().slot_of(generation)];
+  if (!goes_out(round)) return Code::state;
+  if (config_.combine != CombineKind::weighted || count != size_t{round.rows} * config_.top_k)
+    return Code::invalid_argument;
+  round.plan.reweigh(config_, round.rows, weights);
+  return Code::ok;
+}
+
+Code AttentionSide::bias(uint64_t generation, const uint16_t* first, const uint16_t* second) {
+  if (!holds(generation)) return Code::state;
+  Round& round = rounds_[layout().slot_of(generation)];
+  if (!goes_out(round)) return Code::state;
+  round.bias[0] = first;
+  round.bias[1] = second;
+  return Code::ok;
 }
 
 void AttentionSide::finish(uint64_t generation, Code outcome) {

@@ -28,12 +28,23 @@ Code Collect::look(Source& source) const {
   return code == Code::ok && !streamed_ && source.seen.final_rows < source.seen.rows ? Code::again : code;
 }
 
+bool Collect::waits_for(uint32_t attention) const {
+  const Source& source = side_.sources_[attention];
+  return !source.told && !source.ready;
+}
+
 // `unavailable`: every attention rank has left.
 Code Collect::step() {
   uint32_t ready = 0, alive = 0;
   for (Source& source : side_.sources_) {
     source.ready = false;
     if (source.told) continue;
+    if (source.failure != Code::ok) {
+      source.told = true;
+      if (skip_lost_) continue;
+      blamed = source.rounds.member();
+      return source.failure;
+    }
     const Code peer = source.rounds.peer_state();  // first: what was published before the peer went counts
     Code code = look(source);
     if (code == Code::again && peer != Code::ok) code = peer;
@@ -69,15 +80,12 @@ Code Collect::open_ready() {
   for (uint32_t i = 0; i < ranks; ++i, r = r + 1 == ranks ? 0 : r + 1) {
     Source& source = side_.sources_[r];
     if (!source.ready) continue;
-    if (const Code code = side_.open(source, r); code != Code::ok) {
-      if (!ranks_.empty()) break;  // those are the caller's now; this one is tried, and told of, next time
-      blamed = source.rounds.member();
-      source.told = true;
-      return code;
-    }
-    ranks_.push_back(r);
+    source.failure = side_.open(source, r);
+    if (source.failure == Code::ok) ranks_.push_back(r);
   }
-  return Code::ok;
+  // One that failed is told of when nothing else is there to hand over, or next time: the others' rounds go
+  // on.
+  return ranks_.empty() ? step() : Code::ok;
 }
 
 }  // namespace weft

@@ -1,5 +1,6 @@
 #include "exchange/config.h"
 
+#include <algorithm>
 #include <limits>
 #include <string>
 
@@ -36,20 +37,70 @@ Error ExchangeConfig::check() const {
   if ((experts == 0) != (top_k == 0)) return invalid("experts.count and experts.topK go together");
   if (experts > 0) {
     if (top_k > experts) return invalid("experts.topK is larger than experts.count");
-    if (placement.size() != experts) return invalid("experts.placement must name a ffn rank for each expert");
-    for (const uint32_t rank : placement)
-      if (rank >= ffn) return invalid("experts.placement names ffn rank " + std::to_string(rank));
+    if (experts > kMaxExperts) return invalid("experts.count must be at most 1048576");
+    if (placement.experts() != experts) return invalid("experts.placement must name ranks for each expert");
+    for (uint32_t e = 0; e < experts; ++e) {
+      const auto ranks = placement.of(e);
+      if (ranks.empty() || ranks.size() > kMaxReplicas)
+        return invalid("experts.placement must name 1 to 2048 ranks for each expert");
+      for (const uint32_t rank : ranks)
+        if (rank >= ffn) return invalid("experts.placement names rank " + std::to_string(rank));
+    }
     if (uint64_t{max_tokens} * top_k > wire::kMaxRows)
       return invalid("maxTokens * topK must be at most 1048575");
   }
   if ((routed || combine == CombineKind::weighted) && experts == 0)
     return invalid("mode 'routed' and combine 'weighted' need experts");
-  if (dispatch == RowType::u8 && combine != CombineKind::none)
+  if (symmetric) {
+    if (attention != ffn) return invalid("a symmetric exchange has one number of ranks");
+    if (!routed || combine == CombineKind::none)
+      return invalid("a symmetric exchange is routed, and combines 'sum' or 'weighted'");
+    if (expert_alignment == 0 || expert_alignment > wire::kMaxRows)
+      return invalid("experts.alignment must be 1 to 1048575");
+    if (expert_rows % attention != 0) return invalid("experts.rows must be a multiple of the ranks");
+    if (expert_rows > 0 && expert_alignment != 1)
+      return invalid("experts.alignment is for packing 'compact'");
+    // There are arrays of them, and views of as many rows.
+    constexpr uint64_t kMostPlaces = uint64_t{1} << 24, kMostElements = std::numeric_limits<uint32_t>::max();
+    const bool weighted = combine == CombineKind::weighted;
+    const uint64_t replied = weighted ? most_places(*this) : uint64_t{attention} * max_tokens;
+    if (replied > wire::kMaxRows)
+      return invalid("a rank may have to reply more than 1048575 rows in a round");
+    if (most_places(*this) > kMostPlaces || most_places(*this) * hidden > kMostElements)
+      return invalid(
+          "a rank may be sent more rows in a round than there is room for: 16777216, and 4294967295 "
+          "elements");
+  } else if (dispatch == RowType::u8 && combine != CombineKind::none) {
     return invalid("rows of u8 can only combine 'none'");
-  for (const auto& layout : {dispatch_layout(*this), reply_layout(*this)})
-    if (uint64_t{layout.row_bytes()} * layout.shape().max_rows > std::numeric_limits<uint32_t>::max() / 2)
-      return invalid("a round of these rows is larger than 2 GiB");
+  }
+  // What one destination takes of a round is a frame.
+  constexpr uint64_t kMostBytes = std::numeric_limits<uint32_t>::max() / 2;
+  const uint64_t replied = uint64_t{max_tokens} * (combine == CombineKind::weighted ? top_k : 1);
+  if (uint64_t{dispatch_layout(*this).row_bytes()} * max_tokens > kMostBytes ||
+      uint64_t{reply_layout(*this).row_bytes()} * replied > kMostBytes)
+    return invalid("a round of these rows is larger than 2 GiB");
   return {};
+}
+
+uint32_t most_experts(const ExchangeConfig& config) {
+  std::vector<uint32_t> held(config.ffn);
+  for (uint32_t e = 0; e < config.experts; ++e)
+    for (const uint32_t rank : config.placement.of(e)) ++held[rank];
+  return *std::max_element(held.begin(), held.end());
+}
+
+uint64_t most_places(const ExchangeConfig& config) {
+  const uint64_t tokens = uint64_t{config.attention} * config.max_tokens;
+  const uint64_t experts = most_experts(config);
+  if (config.expert_rows > 0) return experts * config.expert_rows;
+  const uint64_t rows = tokens * config.top_k;
+  // Only experts that are sent rows leave places free before the next.
+  return rows + std::min(experts, rows) * (config.expert_alignment - 1);
+}
+
+RowType reply_type(const ExchangeConfig& config) {
+  const bool bytes = config.dispatch == RowType::u8 && config.combine == CombineKind::none;
+  return bytes ? RowType::u8 : RowType::bf16;
 }
 
 DispatchColumns dispatch_columns(const ExchangeConfig& config) {
@@ -80,18 +131,20 @@ wire::PublicationLayout dispatch_layout(const ExchangeConfig& config) {
 }
 
 wire::PublicationLayout reply_layout(const ExchangeConfig& config) {
-  const uint32_t rows =
-      config.combine == CombineKind::weighted ? config.max_tokens * config.top_k : config.max_tokens;
-  const RowType type = config.dispatch == RowType::u8 ? RowType::u8 : RowType::bf16;
-  return wire::PublicationLayout({config.depth, rows, 1, false, 0, {row_bytes(type, config.hidden)}});
+  const bool weighted = config.combine == CombineKind::weighted;
+  const uint32_t row = row_bytes(reply_type(config), config.hidden);
+  if (config.symmetric) {
+    // A row for each place, or the sums for each row that was sent.
+    const uint64_t rows = weighted ? most_places(config) : uint64_t{config.attention} * config.max_tokens;
+    return wire::PublicationLayout(
+        {config.depth, static_cast<uint32_t>(rows), config.attention, true, 0, {row}});
+  }
+  const uint32_t rows = weighted ? config.max_tokens * config.top_k : config.max_tokens;
+  return wire::PublicationLayout({config.depth, rows, 1, false, 0, {row}});
 }
 
 size_t publication_offset(const wire::PublicationLayout& layout, uint32_t publication) {
   return kArenaHeaderBytes + layout.bytes() * publication;
-}
-
-size_t heap_offset(const wire::PublicationLayout& layout, uint32_t publications) {
-  return publication_offset(layout, publications);
 }
 
 }  // namespace weft

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "core/status.h"
+#include "exchange/placement.h"
 #include "wire/publication.h"
 
 namespace weft {
@@ -23,10 +24,17 @@ struct ExchangeConfig {
   RowType dispatch = RowType::bf16;
   bool power_of_two_scales = false;
   bool routed = false;
+  // Expert parallelism: each member is on both sides, member i attention rank i and ffn rank i. Rounds are
+  // routed and in step: every rank publishes each of them, and replies once, to all (grouping.h).
+  bool symmetric = false;
   CombineKind combine = CombineKind::sum;
   uint32_t experts = 0;  // 0: rows carry no expert choice
   uint32_t top_k = 0;
-  std::vector<uint32_t> placement;  // expert -> ffn rank
+  Placement placement;
+  // Symmetric: what a rank is sent lies expert by expert, each beginning at a multiple of `expert_alignment`
+  // rows, or, when `expert_rows` is not 0, `expert_rows` behind the one before it.
+  uint32_t expert_alignment = 1;
+  uint32_t expert_rows = 0;
   uint32_t meta_capacity = 256;
   std::vector<uint32_t> extra_columns;  // bytes per row
 
@@ -47,10 +55,12 @@ struct DispatchColumns {
 DispatchColumns dispatch_columns(const ExchangeConfig& config);
 wire::PublicationLayout dispatch_layout(const ExchangeConfig& config);
 wire::PublicationLayout reply_layout(const ExchangeConfig& config);
-
-// Where publications lie in an arena. An attention rank has one, number 0; a ffn rank has one for each
-// attention rank, by its rank. The user's heap comes behind them.
 size_t publication_offset(const wire::PublicationLayout& layout, uint32_t publication);
-size_t heap_offset(const wire::PublicationLayout& layout, uint32_t publications);
+
+// The type of rows that ffn ranks reply.
+RowType reply_type(const ExchangeConfig& config);
+// Symmetric: experts that a rank has at most, and places for the rows that it can be sent.
+uint32_t most_experts(const ExchangeConfig& config);
+uint64_t most_places(const ExchangeConfig& config);
 
 }  // namespace weft

@@ -3,24 +3,28 @@
 #include <algorithm>
 #include <numeric>
 
+#include "exchange/arena_plan.h"
+
 namespace weft {
 
 FfnSide::FfnSide(Endpoint& endpoint, const ExchangeConfig& config, uint32_t rank,
                  std::vector<size_t> attention_peers)
     : endpoint_(endpoint), config_(config), columns_(dispatch_columns(config)), rank_(rank), collect_(*this) {
-  const auto rounds = dispatch_layout(config);
-  const auto replies = reply_layout(config);
+  const ArenaPlan plan(config);
   for (uint32_t a = 0; a < config.attention; ++a) {
     const size_t peer = attention_peers[a];
-    Source source{Subscriber(endpoint, peer, 0, rounds, static_cast<uint16_t>(rank)),
-                  std::make_unique<Publisher>(endpoint, replies, static_cast<uint16_t>(a),
-                                              publication_offset(replies, a), std::vector<size_t>{peer}),
+    Source source{Subscriber(endpoint, peer, 0, plan.dispatch(), static_cast<uint16_t>(rank)),
+                  {},
                   {},
                   {},
                   1,
                   false,
+                  Code::ok,
                   false,
                   {}};
+    if (!config.symmetric)
+      source.replies = std::make_unique<Publisher>(endpoint, plan.reply(), plan.reply_number(a),
+                                                   plan.reply_at(a), std::vector<size_t>{peer});
     for (uint32_t slot = 0; slot < config.depth; ++slot) {
       source.parts.push_back(std::make_unique<Part>(config_));
       source.arrivals.push_back(std::make_unique<Arrival>(*this, a, slot));
@@ -102,11 +106,23 @@ Code FfnSide::select(uint32_t attention, uint64_t generation) {
   return Code::ok;
 }
 
+void FfnSide::refuse(uint32_t attention, uint64_t generation) {
+  sources_[attention].failure = Code::protocol;
+  endpoint_.condemn(sources_[attention].rounds.peer());
+  close(attention, generation);
+}
+
+void FfnSide::close(uint32_t attention, uint64_t generation) {
+  Source& source = sources_[attention];
+  source.part(generation).open.store(false, std::memory_order_release);
+  source.rounds.release(generation);
+}
+
 Code FfnSide::reply(uint32_t attention, uint64_t generation, uint32_t rows, uint32_t final_rows) {
   if (endpoint_.closed()) return Code::closed;
   Source& source = sources_[attention];
   Part& part = this->part(attention, generation);
-  if (!part.open || part.view.generation != generation) return Code::state;
+  if (!holds(attention, generation) || !source.replies) return Code::state;
   if (config_.combine == CombineKind::weighted && !part.selected) return Code::state;
   const bool any_number = config_.combine == CombineKind::none && !part.begun;
   const uint32_t capacity = source.replies->layout().shape().max_rows;
@@ -119,11 +135,7 @@ Code FfnSide::reply(uint32_t attention, uint64_t generation, uint32_t rows, uint
   part.begun = true;
   part.reply_rows = rows;
   part.published = final_rows;
-  if (final_rows == rows) {
-    part.open.store(false, std::memory_order_release);
-    // Before the reply is visible: the attention rank may publish into the slot at once.
-    source.rounds.release(generation);
-  }
+  if (final_rows == rows) close(attention, generation);
   source.replies->advance(generation, final_rows);
   return Code::ok;
 }

@@ -39,15 +39,16 @@ class Arrival;
 
 // What a ffn rank keeps of one attention rank.
 struct Source {
-  Part& part(uint64_t generation) { return *parts[rounds.layout().slot_of(generation)]; }
+  Part& part(uint64_t generation) const { return *parts[rounds.layout().slot_of(generation)]; }
 
   Subscriber rounds;
-  std::unique_ptr<Publisher> replies;
+  std::unique_ptr<Publisher> replies;              // none when the exchange is symmetric
   std::vector<std::unique_ptr<Part>> parts;        // [depth]
   std::vector<std::unique_ptr<Arrival>> arrivals;  // [depth]
   uint64_t next = 1;                               // generation to collect
   bool told = false;                               // its loss was reported
-  bool ready = false;                              // `seen` is its next round, complete enough to open
+  Code failure = Code::ok;  // its last round could not be taken, which the next collect tells
+  bool ready = false;       // `seen` is its next round, complete enough to open
   RoundView seen;
 };
 
@@ -67,6 +68,8 @@ class Collect : public Operation {
   int64_t wake_ns() const override;
   // Attention ranks whose parts were opened, ascending from a rotating start, so that none is always first.
   const std::vector<uint32_t>& ranks() const { return ranks_; }
+  // Once it has ended without: is this one of those who had nothing ready?
+  bool waits_for(uint32_t attention) const;
 
  private:
   Code look(Source& source) const;
@@ -112,8 +115,16 @@ class FfnSide {
   Collect& collect() { return collect_; }
 
   Part& part(uint32_t attention, uint64_t generation) { return sources_[attention].part(generation); }
+  const Part& part(uint32_t attention, uint64_t generation) const {
+    return sources_[attention].part(generation);
+  }
   // The generation that was collected last from an attention rank.
   uint64_t collected(uint32_t attention) const { return sources_[attention].next - 1; }
+  // A part of that round is held here.
+  bool holds(uint32_t attention, uint64_t generation) {
+    const Part& part = this->part(attention, generation);
+    return part.open.load(std::memory_order_relaxed) && part.view.generation == generation;
+  }
   const Subscriber& subscriber(uint32_t attention) const { return sources_[attention].rounds; }
   const Publisher& publisher(uint32_t attention) const { return *sources_[attention].replies; }
 
@@ -124,8 +135,14 @@ class FfnSide {
   }
   // Makes part.selections; `again` while rows are missing.
   Code select(uint32_t attention, uint64_t generation);
-  // Reply rows below `final_rows` are final. `rows` is the reply's size. All rows final ends the part: its
-  // slot and its views are the attention rank's again.
+  // What a rank has sent turned out to be nonsense: it is not listened to any more, its part is ended, and
+  // the next collect tells.
+  void refuse(uint32_t attention, uint64_t generation);
+  // Ends a part: its slot and its views are the attention rank's again. Before the reply that says so is
+  // visible, as the attention rank may publish into the slot at once.
+  void close(uint32_t attention, uint64_t generation);
+  // Reply rows below `final_rows` are final. `rows` is the reply's size. All rows final ends the part. Not
+  // for symmetric exchanges, which reply to all at once (expert.h).
   Code reply(uint32_t attention, uint64_t generation, uint32_t rows, uint32_t final_rows);
 
  private:

@@ -1,5 +1,7 @@
 #include "exchange/publisher.h"
 
+#include <utility>
+
 namespace weft {
 
 Publisher::Publisher(Endpoint& endpoint, wire::PublicationLayout layout, uint16_t number, size_t offset,
@@ -8,7 +10,8 @@ Publisher::Publisher(Endpoint& endpoint, wire::PublicationLayout layout, uint16_
       layout_(std::move(layout)),
       number_(number),
       base_(endpoint.arena().data() + offset),
-      destinations_(std::move(destinations)) {}
+      destinations_(std::move(destinations)),
+      told_(layout_.shape().depth) {}
 
 void Publisher::begin(uint64_t generation, uint32_t rows, uint32_t tag, uint16_t meta_bytes, bool routed) {
   wire::SlotHead& head = layout_.head_of(base_, layout_.slot_of(generation));
@@ -18,10 +21,18 @@ void Publisher::begin(uint64_t generation, uint32_t rows, uint32_t tag, uint16_t
   head.flags = routed ? wire::kRouted : 0;
 }
 
-void Publisher::advance(uint64_t generation, uint32_t final_rows) {
+void Publisher::occupy(uint64_t generation) {
   wire::SlotHead& head = layout_.head_of(base_, layout_.slot_of(generation));
+  head.state.store(wire::state_word(generation, 0), std::memory_order_release);
+  // SYNC POINT occupy, the writer's half: what is written to the slot from here on comes behind the state.
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+}
+
+void Publisher::advance(uint64_t generation, uint32_t final_rows) {
+  const uint32_t slot = layout_.slot_of(generation);
+  wire::SlotHead& head = layout_.head_of(base_, slot);
   const uint64_t before = head.state.load(std::memory_order_relaxed);
-  const bool first = wire::generation_of(before) != generation;
+  const bool first = std::exchange(told_[slot], generation) != generation;
   // SYNC POINT publish, the writer's half.
   head.state.store(wire::state_word(generation, final_rows), std::memory_order_release);
   Outgoing rows{&layout_,   base_, number_, 0, generation, first ? 0 : wire::final_rows_of(before),

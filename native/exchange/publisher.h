@@ -25,6 +25,9 @@ class Publisher {
   // Describes the round; nothing is visible before the first advance(). The caller has seen every destination
   // release generation - depth.
   void begin(uint64_t generation, uint32_t rows, uint32_t tag, uint16_t meta_bytes, bool routed);
+  // Begun, with no row final, for those who read in place; the others hear of it by advance(). From here on
+  // who still reads what was in the slot before finds that out.
+  void occupy(uint64_t generation);
   // Rows below `final_rows` are final: makes them visible to every destination. Zero is allowed, and
   // announces a streamed round; `final_rows` == rows completes it.
   void advance(uint64_t generation, uint32_t final_rows);
@@ -35,6 +38,7 @@ class Publisher {
   uint16_t number_;
   std::byte* base_;
   std::vector<size_t> destinations_;
+  std::vector<uint64_t> told_;  // [depth] the generation that destinations were told of last
 };
 
 }  // namespace weft

@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <new>
+#include <vector>
 
 namespace weft {
 
@@ -16,6 +17,20 @@ namespace {
 // too long, before the first round.
 constexpr size_t kLeastHot = size_t{1} << 20;
 constexpr size_t kMostHot = size_t{128} << 20;
+
+// The huge pages that hot ranges touch, none of them twice.
+std::vector<ArenaRange> huge_pages(std::span<const ArenaRange> hot) {
+  std::vector<ArenaRange> pages;
+  size_t total = 0, end = 0;
+  for (const ArenaRange& range : hot) {
+    if (range.bytes == 0) continue;
+    const size_t from = std::max(range.from / kHugePage * kHugePage, end);
+    end = std::max(end, align_up(range.from + range.bytes, kHugePage));
+    total += range.bytes;
+    if (end > from) pages.push_back({from, end - from});
+  }
+  return total < kLeastHot || total > kMostHot ? std::vector<ArenaRange>{} : pages;
+}
 }  // namespace
 
 #ifndef F_SEAL_FUTURE_WRITE
@@ -23,9 +38,10 @@ constexpr size_t kMostHot = size_t{128} << 20;
 #endif
 
 Expected<std::unique_ptr<Arena>> Arena::create(size_t bytes, uint32_t member, uint64_t epoch,
-                                               size_t hot_bytes) {
-  hot_bytes = hot_bytes < kLeastHot || hot_bytes > kMostHot ? 0 : align_up(hot_bytes, kHugePage);
-  bytes = align_up(std::max(bytes, hot_bytes), 4096);
+                                               std::span<const ArenaRange> hot) {
+  const auto hot_pages = huge_pages(hot);
+  if (!hot_pages.empty()) bytes = std::max(bytes, hot_pages.back().from + hot_pages.back().bytes);
+  bytes = align_up(bytes, 4096);
   Fd file(memfd_create("tensorweft", MFD_CLOEXEC | MFD_ALLOW_SEALING));
   if (!file) return fail(Code::system, "memfd_create", errno);
   if (ftruncate(file.get(), static_cast<off_t>(lane_at(bytes, kLanes))) != 0)
@@ -48,7 +64,7 @@ Expected<std::unique_ptr<Arena>> Arena::create(size_t bytes, uint32_t member, ui
   arena->mapping_ = std::move(*mapping);
   arena->lanes_ = std::move(*lanes);
   arena->read_only_ = std::move(read_only);
-  arena->mapping_->back_with_huge_pages(hot_bytes);
+  for (const ArenaRange& range : hot_pages) arena->mapping_->back_with_huge_pages(range.from, range.bytes);
   auto* header = new (arena->data()) ArenaHeader{};
   header->magic = kArenaMagic;
   header->version = kArenaVersion;

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <span>
 
 #include "core/cpu.h"
 #include "core/status.h"
@@ -35,11 +36,16 @@ static_assert(sizeof(ArenaHeader) <= kArenaHeaderBytes);
 constexpr size_t kLaneBytes = 20 * 1024;
 constexpr size_t kLanes = 1024;
 
+// Bytes of an arena.
+struct ArenaRange {
+  size_t from = 0, bytes = 0;
+};
+
 class Arena {
  public:
-  // The first `hot_bytes` are used in every round.
+  // `hot`: what is used in every round, ascending.
   static Expected<std::unique_ptr<Arena>> create(size_t bytes, uint32_t member, uint64_t epoch,
-                                                 size_t hot_bytes = 0);
+                                                 std::span<const ArenaRange> hot = {});
 
   ArenaHeader& header() const { return *reinterpret_cast<ArenaHeader*>(mapping_->data()); }
   const std::shared_ptr<Mapping>& mapping() const { return mapping_; }

@@ -4,8 +4,10 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdint>
+#include <vector>
 
 #include "core/cpu.h"
 
@@ -52,13 +54,22 @@ Expected<std::shared_ptr<Mapping>> Mapping::of_file(int fd, size_t bytes, bool w
   return std::shared_ptr<Mapping>(new Mapping(static_cast<std::byte*>(data), bytes));
 }
 
-void Mapping::back_with_huge_pages(size_t bytes) {
+void Mapping::back_with_huge_pages(size_t from, size_t bytes) {
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE 25
 #endif
   bytes = bytes / kHugePage * kHugePage;
+  std::byte* data = data_ + from;
   // Only pages that are there can be collapsed.
-  if (bytes > 0 && madvise(data_, bytes, MADV_POPULATE_WRITE) == 0) madvise(data_, bytes, MADV_COLLAPSE);
+  if (bytes > 0 && madvise(data, bytes, MADV_POPULATE_WRITE) == 0) madvise(data, bytes, MADV_COLLAPSE);
+}
+
+size_t Mapping::resident() const {
+  constexpr size_t kPage = 4096;
+  std::vector<unsigned char> pages((size_ + kPage - 1) / kPage);
+  if (mincore(data_, size_, pages.data()) != 0) return 0;
+  return kPage * static_cast<size_t>(
+                     std::count_if(pages.begin(), pages.end(), [](unsigned char p) { return p & 1; }));
 }
 
 Expected<std::shared_ptr<Mapping>> Mapping::anonymous(size_t bytes) {

@@ -19,7 +19,9 @@ class Mapping {
 
   // Backs the first `bytes` with huge pages, which makes them resident. A wish: kernels before 6.1 and hosts
   // without free huge pages don't grant it, and nothing else changes then.
-  void back_with_huge_pages(size_t bytes);
+  // Bytes that are in memory, of those that were ever touched.
+  size_t resident() const;
+  void back_with_huge_pages(size_t from, size_t bytes);
 
   std::byte* data() const { return data_; }
   size_t size() const { return size_; }

@@ -15,6 +15,7 @@
 
 #include "memory/fd_passing.h"
 #include "transport/endpoint.h"
+#include "transport/self_link.h"
 #include "transport/socket.h"
 
 namespace weft {
@@ -260,11 +261,18 @@ Expected<void> Endpoint::connect(std::vector<PeerSpec> peers, int64_t deadline,
   handshakes.done.resize(specs_.size());
   handshakes.open = specs_.size();
   handshakes_ = &handshakes;
+  for (size_t i = 0; i < specs_.size(); ++i) {
+    if (specs_[i].transport != kSelf) continue;
+    links_[i] = std::make_unique<SelfLink>(Local{arena_.get(), &own_bell_, options_.epoch, options_.host},
+                                           specs_[i].inbound);
+    handshakes.done[i] = true;
+    --handshakes.open;
+  }
   Expected<void> outcome;
   {
     std::vector<std::jthread> diallers;
     for (size_t i = 0; i < specs_.size(); ++i) {
-      if (!specs_[i].dial) continue;
+      if (!specs_[i].dial || specs_[i].transport == kSelf) continue;
       diallers.emplace_back([this, i, deadline] {
         if (auto done = greet(i, deadline); !done) handshakes_->failed(blame(done.error(), specs_[i].member));
       });
@@ -276,7 +284,9 @@ Expected<void> Endpoint::connect(std::vector<PeerSpec> peers, int64_t deadline,
   listeners_.clear();
   if (!outcome) return outcome;
   engines_bring_all_ = !links_.empty();
-  for (const auto& link : links_) {
+  for (size_t i = 0; i < links_.size(); ++i) {
+    const auto& link = links_[i];
+    if (specs_[i].transport == kSelf) continue;
     Engine* engine = link->engine();
     const bool known = std::find(engines_.begin(), engines_.end(), engine) != engines_.end();
     if (engine != nullptr && !known) engines_.push_back(engine);

@@ -16,7 +16,7 @@ constexpr int64_t kLeastGoodbyeNs = 2'000'000;  // of a link, when others have u
 }  // namespace
 
 Expected<std::unique_ptr<Endpoint>> Endpoint::create(const EndpointOptions& options) {
-  auto arena = Arena::create(options.arena_bytes, options.member, options.epoch, options.hot_bytes);
+  auto arena = Arena::create(options.arena_bytes, options.member, options.epoch, options.hot);
   if (!arena) return std::unexpected(arena.error());
   auto bells = Doorbell::create();
   if (!bells) return std::unexpected(bells.error());

@@ -27,7 +27,7 @@ struct EndpointOptions {
   wire::Bytes32 config_hash{};
   std::string host;  // the address that peers know us by
   size_t arena_bytes = 0;
-  size_t hot_bytes = 0;  // of them, those of the publications
+  std::vector<ArenaRange> hot;  // of them, what is used in every round
   WaitPolicy wait;
 };
 

@@ -4,19 +4,14 @@ import type { TypedArray } from '../tensor/dtype.js';
 import { Tensor } from '../tensor/tensor.js';
 import type { AttentionSide } from './attention.js';
 import type { RoundFacts } from './attention-slot.js';
+import { type CombineInputs, giveInputs } from './combine-inputs.js';
 import type { ExchangeContext } from './context.js';
 import { failure } from './failure.js';
+import { checkOnPeerLoss, nativeOnLoss, type OnPeerLoss } from './loss.js';
 import { type Outcome, Pending } from './pending.js';
-import {
-  type BlockingOptions,
-  checkCancel,
-  checkSignal,
-  nativeDeadline,
-  skipsLost,
-  type WaitOptions,
-} from './wait.js';
+import { type BlockingOptions, checkCancel, checkSignal, nativeDeadline, type WaitOptions } from './wait.js';
 
-export interface CombineChoices {
+export interface CombineChoices extends CombineInputs {
   /**
    * Where the result goes: a bf16 or f32 tensor of this mesh with room for [tokens, hidden]. Default: a bf16 tensor of
    * the slot's own, valid until the slot is claimed again.
@@ -24,9 +19,9 @@ export interface CombineChoices {
   into?: Tensor;
   /**
    * When an FFN rank is gone before it replied: 'error' throws, 'skip' combines without it, as if its contributions
-   * were zero. Default 'error'.
+   * were zero, and so on. Default: what the round was claimed with.
    */
-  onPeerLoss?: 'error' | 'skip';
+  onPeerLoss?: OnPeerLoss;
 }
 
 export interface CombineOptions extends WaitOptions, CombineChoices {}
@@ -115,6 +110,7 @@ export class AttentionRound {
     this.#checkIdle();
     const { generation } = this;
     const { native } = this.#side;
+    this.#give(options);
     const code = native.combineStart(generation, ...this.#aim(target, options), nativeDeadline(deadlineMs));
     let outcome: Outcome = { code, blamed: -1 };
     if (code === Code.again) {
@@ -133,6 +129,7 @@ export class AttentionRound {
     checkCancel(cancel);
     this.#checkIdle();
     const { native } = this.#side;
+    this.#give(options);
     const code = native.combineSync(
       this.generation,
       ...this.#aim(target, options),
@@ -143,9 +140,16 @@ export class AttentionRound {
       throw this.#failure({ code, blamed: native.blamed(this.generation) }, deadlineMs, undefined);
   }
 
-  #aim(target: Tensor | undefined, options: CombineChoices): [number, boolean, boolean] {
-    const skipLost = skipsLost(options.onPeerLoss);
-    return [target === undefined ? -1 : target.data.byteOffset, target?.dtype === 'f32', skipLost];
+  #aim(target: Tensor | undefined, options: CombineChoices): [number, boolean, number] {
+    const { onPeerLoss = this.#facts.onPeerLoss } = options;
+    const onLoss = nativeOnLoss(checkOnPeerLoss(onPeerLoss, this.#context.layout));
+    return [target === undefined ? -1 : target.data.byteOffset, target?.dtype === 'f32', onLoss];
+  }
+
+  /** Weights and biases. */
+  #give(choices: CombineChoices): void {
+    const code = giveInputs(this.#side.native, this.#context, this.#facts, choices);
+    if (code !== Code.ok) throw this.#failure({ code, blamed: -1 }, 0, undefined);
   }
 
   #target(options: CombineChoices): Tensor | undefined {

@@ -6,6 +6,7 @@ import type { AttentionSide } from './attention.js';
 import { AttentionRound } from './attention-round.js';
 import type { ExchangeContext } from './context.js';
 import { failure } from './failure.js';
+import type { OnPeerLoss } from './loss.js';
 import type { SlotViews } from './slot-views.js';
 
 /** What a round is about. */
@@ -14,6 +15,7 @@ export interface RoundFacts {
   readonly tokens: number;
   readonly tag: number;
   readonly metaBytes: number;
+  readonly onPeerLoss: OnPeerLoss;
 }
 
 /**
@@ -54,7 +56,7 @@ export class AttentionSlot {
   get scales(): Float32Array {
     return this.#views.column('scales') as Float32Array;
   }
-  /** [maxTokens, topK] expert ids, -1 for none. Must be final before `begin()`. */
+  /** [maxTokens, topK] expert ids, -1 for none. Must be final before `begin()`, which may note replicas in it. */
   get experts(): Int32Array {
     return this.#views.column('experts') as Int32Array;
   }
@@ -152,8 +154,9 @@ export class AttentionSlot {
   }
 
   #publish(finalRows: number): AttentionRound {
-    const { generation, tokens, tag, metaBytes } = this.#facts;
-    const code = this.#side.native.publish(generation, tokens, finalRows, tag, metaBytes);
+    const { generation, tokens, tag, metaBytes, onPeerLoss } = this.#facts;
+    const reroute = onPeerLoss === 'reroute';
+    const code = this.#side.native.publish(generation, tokens, finalRows, tag, metaBytes, reroute);
     if (code !== Code.ok) throw this.#dispatchFailure(code);
     this.#published = finalRows;
     this.#round ??= new AttentionRound(this.#side, this.#context, this.#facts);
@@ -168,10 +171,18 @@ export class AttentionSlot {
   #dispatchFailure(code: Code): WeftError {
     if (code === Code.closed) return closedError('this mesh', 'dispatch');
     if (code === Code.state) return this.#wrongState('dispatch', 'once per claimed slot, while it is held');
-    if (code !== Code.invalidArgument) return failure(code, { phase: 'dispatch' });
+    if (code !== Code.invalidArgument && code !== Code.tooManyRows)
+      return failure(code, { phase: 'dispatch' });
     const token = this.#side.native.badToken(this.generation);
     const { count, topK } = this.#context.layout.experts!;
     const given = this.experts.subarray(token * topK, (token + 1) * topK);
+    if (code === Code.tooManyRows)
+      return invalidArgument(
+        `experts of row ${token}`,
+        given,
+        "distinct: with layout.experts.packing 'padded' an expert has places for maxTokens rows of a rank",
+        { phase: 'dispatch' },
+      );
     return invalidArgument(`experts of row ${token}`, given, `ids from 0 to ${count - 1}, or -1 for none`, {
       phase: 'dispatch',
     });

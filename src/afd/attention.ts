@@ -2,8 +2,9 @@ import { closedError, invalidArgument, type PeerName, WeftError } from '../error
 import { Code, type Ended, type NativeAttention, native } from '../native.js';
 import { Tensor } from '../tensor/tensor.js';
 import { AttentionSlot } from './attention-slot.js';
-import type { ExchangeContext } from './context.js';
+import { type ExchangeContext, replierRole } from './context.js';
 import { dispatchColumns, replyType } from './layout.js';
+import { checkOnPeerLoss, type OnPeerLoss } from './loss.js';
 import type { Pending } from './pending.js';
 import { SlotViews } from './slot-views.js';
 
@@ -12,6 +13,8 @@ export interface ClaimOptions {
   tokens: number;
   /** A 32-bit number for the FFN side, such as layer << 16 | microBatch. Default 0. */
   tag?: number;
+  /** What becomes of the round when an FFN rank is gone; `combine()` may say otherwise. Default 'error'. */
+  onPeerLoss?: OnPeerLoss;
   /** Metadata for the FFN side, copied now; at most `metaBytes` of the layout. */
   meta?: Uint8Array;
 }
@@ -50,7 +53,8 @@ export class AttentionSide {
         ? []
         : slots.map(() => heap.reserve('bf16', [layout.maxTokens, layout.hidden]));
     const replyColumn = [{ name: 'output', dtype: replyType(layout), width: layout.hidden }];
-    this.#replies = Array.from({ length: context.ffn }, (_, peer) => {
+    // Looked at with combine 'none' only, which symmetric exchanges don't have.
+    this.#replies = Array.from({ length: layout.symmetric ? 0 : context.ffn }, (_, peer) => {
       const inbound = endpoint.inbound(peer);
       return slots.map((slot) => new SlotViews(inbound, 0, at.reply, slot, replyColumn, 0));
     });
@@ -72,7 +76,7 @@ export class AttentionSide {
     const { layout } = this.#context;
     if (typeof options !== 'object' || options === null)
       throw invalidArgument('options', options, '{ tokens }');
-    const { tokens, tag = 0, meta } = options;
+    const { tokens, tag = 0, meta, onPeerLoss = 'error' } = options;
     if (!Number.isSafeInteger(tokens) || tokens < 0)
       throw invalidArgument('tokens', tokens, 'an integer of at least 0');
     if (tokens > layout.maxTokens)
@@ -85,6 +89,7 @@ export class AttentionSide {
       throw invalidArgument('tag', tag, 'an integer of 32 bits, 0 to 4294967295');
     if (meta !== undefined && !(meta instanceof Uint8Array))
       throw invalidArgument('meta', meta, 'a Uint8Array');
+    checkOnPeerLoss(onPeerLoss, layout);
     const metaBytes = meta?.byteLength ?? 0;
     if (metaBytes > layout.metaBytes)
       throw invalidArgument(
@@ -96,7 +101,7 @@ export class AttentionSide {
     if (generation < 0) throw this.#claimFailure(-generation as Code);
     const views = this.#slots[generation % layout.depth]!;
     if (meta !== undefined) views.meta.set(meta);
-    return new AttentionSlot(this, this.#context, views, { generation, tokens, tag, metaBytes });
+    return new AttentionSlot(this, this.#context, views, { generation, tokens, tag, metaBytes, onPeerLoss });
   }
 
   #claimFailure(code: Code): WeftError {
@@ -134,7 +139,8 @@ export class AttentionSide {
 
   /** @internal */
   missing(generation: number): PeerName[] {
-    return this.native.missing(generation).map((rank) => ({ role: 'ffn', rank }));
+    const role = replierRole(this.#context);
+    return this.native.missing(generation).map((rank) => ({ role, rank }));
   }
 }
 

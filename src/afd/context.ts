@@ -1,7 +1,18 @@
 import type { PeerName } from '../errors.js';
+import type { Role } from '../mesh/roster.js';
 import type { NativeEndpoint } from '../native.js';
 import type { Heap } from '../tensor/heap.js';
 import type { ResolvedLayout } from './layout.js';
+
+/** The role of those who dispatch. */
+export function sourceRole({ layout }: ExchangeContext): Role {
+  return layout.symmetric ? 'ep' : 'attention';
+}
+
+/** The role of those who reply. */
+export function replierRole({ layout }: ExchangeContext): Role {
+  return layout.symmetric ? 'ep' : 'ffn';
+}
 
 /** What the sides of an exchange share with their mesh. */
 export interface ExchangeContext {

@@ -1,8 +1,8 @@
-import { closedError, invalidArgument, type PeerName, type Phase, WeftError } from '../errors.js';
+import { closedError, invalidArgument, type PeerName, type Phase, peerText, WeftError } from '../errors.js';
 import { Code, type NativeFfn, type NativeLayout } from '../native.js';
 import type { TypedArray } from '../tensor/dtype.js';
 import { type Awaited, awaitRows, awaitRowsSync, type PendingArrivals } from './arrival.js';
-import type { ExchangeContext } from './context.js';
+import { type ExchangeContext, sourceRole } from './context.js';
 import { failure } from './failure.js';
 import { dispatchColumns, replyType } from './layout.js';
 import { SlotViews } from './slot-views.js';
@@ -19,16 +19,18 @@ export class PartViews {
   readonly selectionK: Uint32Array;
 
   constructor(
-    { layout, arena }: ExchangeContext,
+    { layout, arena, rank: own }: ExchangeContext,
     memory: ArrayBuffer[],
     inbound: ArrayBuffer,
     at: NativeLayout,
     rank: number,
     slot: number,
   ) {
-    this.rounds = new SlotViews(inbound, 0, at.dispatch, slot, dispatchColumns(layout), layout.metaBytes);
+    // A rank's own rows are in its own arena.
+    const [buffer, base] = layout.symmetric && rank === own ? [arena, at.header] : [inbound, 0];
+    this.rounds = new SlotViews(buffer, base, at.dispatch, slot, dispatchColumns(layout), layout.metaBytes);
     const replyColumn = [{ name: 'output', dtype: replyType(layout), width: layout.hidden }];
-    const reply = at.header + rank * at.reply.bytes;
+    const reply = at.replies + (layout.symmetric ? 0 : rank * at.reply.bytes);
     this.output = new SlotViews(arena, reply, at.reply, slot, replyColumn, 0).column('output');
     this.tokenOf = new Uint32Array(memory[0]!);
     this.rowOf = new Uint32Array(memory[1]!);
@@ -285,13 +287,13 @@ export class FfnPart {
   }
 
   get #peer(): PeerName {
-    return { role: 'attention', rank: this.rank };
+    return { role: sourceRole(this.#context), rank: this.rank };
   }
 
   #wrongState(what: string, when: string): WeftError {
     return new WeftError(
       'WEFT_STATE',
-      `${what} may be used ${when} (round ${this.generation} of attention ${this.rank})`,
+      `${what} may be used ${when} (round ${this.generation} of ${peerText(this.#peer)})`,
       { phase: 'reply', peer: this.#peer },
     );
   }

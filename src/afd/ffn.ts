@@ -1,7 +1,7 @@
-import { closedError, invalidArgument, WeftError } from '../errors.js';
+import { closedError, invalidArgument, type PeerName, WeftError } from '../errors.js';
 import { Code, type Ended, type NativeFfn, native } from '../native.js';
 import type { PendingArrivals } from './arrival.js';
-import type { ExchangeContext } from './context.js';
+import { type ExchangeContext, sourceRole } from './context.js';
 import { failure } from './failure.js';
 import { FfnBatch } from './ffn-batch.js';
 import { FfnPart, type PartFacts, PartViews } from './ffn-part.js';
@@ -131,7 +131,7 @@ export class FfnSide {
       throw failure(code, {
         phase: 'collect',
         peer: blamed >= 0 ? this.#context.nameOf(blamed) : undefined,
-        waitingFor: code === Code.deadline ? this.#upAttention() : undefined,
+        waitingFor: code === Code.deadline ? this.#late() : undefined,
         deadlineMs,
         lossOf: this.#context.lossOf,
         reason: code === Code.aborted ? reason : undefined,
@@ -156,10 +156,10 @@ export class FfnSide {
     return new FfnBatch(this.#context, parts);
   }
 
-  #upAttention(): { role: 'attention'; rank: number }[] {
+  #late(): PeerName[] {
     const ranks = Array.from({ length: this.#context.attention }, (_, rank) => rank);
-    const up = ranks.filter((rank) => this.#context.endpoint.peerState(rank) === Code.ok);
-    return up.map((rank) => ({ role: 'attention', rank }));
+    const late = ranks.filter((rank) => this.native.waitsFor(rank));
+    return late.map((rank) => ({ role: sourceRole(this.#context), rank }));
   }
 }
 

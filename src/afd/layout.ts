@@ -1,4 +1,5 @@
 import { invalidArgument } from '../errors.js';
+import { checkPlacement, type Placement } from '../expert/placement.js';
 import type { NativeConfig } from '../native.js';
 import { SCALE_GROUP } from '../tensor/convert.js';
 import { DTYPES, type DType, elementBytes, isDType } from '../tensor/dtype.js';
@@ -33,10 +34,26 @@ export interface ExchangeLayout {
     count: number;
     /** Experts a row chooses. */
     topK: number;
-    /** FFN rank of each expert. Default: contiguous blocks, expert e on rank floor(e * N / count). */
-    placement?: readonly number[];
+    /**
+     * Where each expert is: one rank, or several that share its rows (replicas), which take turns. A placement of
+     * `linearPlacement()`, `eplbPlacement()` and so on serves too. Default: contiguous blocks, expert e on rank
+     * floor(e * N / count).
+     */
+    placement?: readonly (number | readonly number[])[] | Placement;
+    /**
+     * Expert-parallel meshes: how the rows that a rank is sent lie in the places of `ExpertBatch`. 'compact': expert by
+     * expert, each beginning at a multiple of `alignment` rows. 'padded': each expert has room for all that the ranks could
+     * send, ranks * maxTokens rows; a token may not choose such an expert twice. Default 'compact'.
+     */
+    packing?: 'compact' | 'padded';
+    /** Rows, 1 to 1,048,575. Default 1. */
+    alignment?: number;
   };
   /**
+   * In an expert-parallel mesh 'weighted' (the default there): exactly the sum over the choices of a row, in their order.
+   * 'sum': each rank adds what its experts make of a row, with the weights, and sends that; fewer bytes, and roundings that
+   * depend on the placement. 'none' is not for such meshes.
+   *
    * 'sum': each FFN rank replies one row per row it took, and the results are added over the ranks. 'weighted': each
    * replies one row per selection (row, k) of its experts, and the results are added with the rows' weights. 'none':
    * replies are handed over as they are. Default 'sum'.
@@ -47,6 +64,15 @@ export interface ExchangeLayout {
   metaBytes?: number;
 }
 
+export interface ResolvedExperts {
+  count: number;
+  topK: number;
+  /** [count] the ranks of each expert, ascending. */
+  placement: number[][] | undefined;
+  packing: 'compact' | 'padded';
+  alignment: number;
+}
+
 /** A layout with every default filled in. */
 export interface ResolvedLayout {
   hidden: number;
@@ -54,8 +80,10 @@ export interface ResolvedLayout {
   depth: number;
   dtype: RowType;
   mode: 'all' | 'routed';
+  /** Of an expert-parallel mesh. */
+  symmetric: boolean;
   powerOfTwoScales: boolean;
-  experts: { count: number; topK: number; placement: number[] | undefined } | undefined;
+  experts: ResolvedExperts | undefined;
   combine: 'sum' | 'weighted' | 'none';
   columns: Column[];
   metaBytes: number;
@@ -77,24 +105,29 @@ const LAYOUT_KEYS = [
 ];
 const BUILT_IN = ['hidden', 'scales', 'experts', 'weights', 'meta'];
 
-export function resolveLayout(layout: ExchangeLayout): ResolvedLayout {
-  const { dispatch = {}, experts, columns = [], combine = 'sum' } = object('layout', layout);
+/** @param symmetric of an expert-parallel mesh */
+export function resolveLayout(layout: ExchangeLayout, symmetric = false): ResolvedLayout {
+  const { dispatch = {}, experts, columns = [] } = object('layout', layout);
+  const { combine = symmetric ? 'weighted' : 'sum' } = layout;
   onlyKeys('layout', layout, LAYOUT_KEYS);
   onlyKeys('layout.dispatch', object('layout.dispatch', dispatch), ['dtype', 'mode', 'powerOfTwoScales']);
   if (!Array.isArray(columns)) throw invalidArgument('layout.columns', columns, 'a list of columns');
   const { powerOfTwoScales = false } = dispatch;
   if (typeof powerOfTwoScales !== 'boolean')
     throw invalidArgument('layout.dispatch.powerOfTwoScales', powerOfTwoScales, 'true or false');
-  const mode = oneOf('layout.dispatch.mode', dispatch.mode ?? 'all', ['all', 'routed'] as const);
+  const mode = symmetric
+    ? oneOf('layout.dispatch.mode', dispatch.mode ?? 'routed', ['routed'] as const)
+    : oneOf('layout.dispatch.mode', dispatch.mode ?? 'all', ['all', 'routed'] as const);
   const resolved: ResolvedLayout = {
     hidden: integer('layout.hidden', layout.hidden, 1, 1 << 24),
     maxTokens: integer('layout.maxTokens', layout.maxTokens, 1, MAX_ROWS),
     depth: integer('layout.depth', layout.depth ?? 3, 2, 1024),
     dtype: oneOf('layout.dispatch.dtype', dispatch.dtype ?? 'bf16', ROW_TYPES),
     mode,
+    symmetric,
     powerOfTwoScales,
-    experts: experts === undefined ? undefined : resolveExperts(experts),
-    combine: oneOf('layout.combine', combine, COMBINES),
+    experts: experts === undefined ? undefined : resolveExperts(experts, symmetric),
+    combine: oneOf('layout.combine', combine, symmetric ? (['sum', 'weighted'] as const) : COMBINES),
     columns: columns.map(resolveColumn),
     metaBytes: integer('layout.metaBytes', layout.metaBytes ?? 256, 0, 65_535),
   };
@@ -104,7 +137,7 @@ export function resolveLayout(layout: ExchangeLayout): ResolvedLayout {
       undefined,
       "given with dispatch mode 'routed' or combine 'weighted'",
     );
-  if (resolved.dtype === 'u8' && combine !== 'none')
+  if (resolved.dtype === 'u8' && combine !== 'none' && !symmetric)
     throw invalidArgument('layout.combine', combine, "'none' when rows are 'u8': bytes cannot be added");
   const names = resolved.columns.map((column) => column.name);
   const twice = names.find((name, i) => BUILT_IN.includes(name) || names.indexOf(name) !== i);
@@ -150,10 +183,14 @@ export function nativeConfig(layout: ResolvedLayout, attention: number, ffn: num
     rowType: ROW_TYPES.indexOf(layout.dtype),
     powerOfTwoScales: layout.powerOfTwoScales,
     routed: layout.mode === 'routed',
+    symmetric: layout.symmetric,
     combine: COMBINES.indexOf(layout.combine),
     experts: layout.experts?.count ?? 0,
     topK: layout.experts?.topK ?? 0,
-    placement: Uint32Array.from(placement),
+    replicas: Uint32Array.from(placement, (ranks) => ranks.length),
+    placement: Uint32Array.from(placement.flat()),
+    expertAlignment: layout.experts?.alignment ?? 1,
+    expertRows: layout.experts?.packing === 'padded' ? attention * layout.maxTokens : 0,
     metaBytes: layout.metaBytes,
     extraColumns: Uint32Array.from(layout.columns, (column) => column.width * elementBytes(column.dtype)),
   };
@@ -173,33 +210,83 @@ export function dispatchColumns(layout: ResolvedLayout): Column[] {
 
 /** Type of the rows that FFN ranks reply. */
 export function replyType(layout: ResolvedLayout): DType {
-  return layout.dtype === 'u8' ? 'u8' : 'bf16';
+  return layout.dtype === 'u8' && layout.combine === 'none' ? 'u8' : 'bf16';
 }
 
-function placementOf(experts: NonNullable<ResolvedLayout['experts']>, ffn: number): number[] {
+function placementOf(experts: ResolvedExperts, ranks: number): number[][] {
   const { count, placement } = experts;
-  if (placement === undefined) return Array.from({ length: count }, (_, e) => Math.floor((e * ffn) / count));
-  const outside = placement.find((rank) => rank >= ffn);
+  if (placement === undefined)
+    return Array.from({ length: count }, (_, e) => [Math.floor((e * ranks) / count)]);
+  const outside = placement.flat().find((rank) => rank >= ranks);
   if (outside !== undefined)
-    throw invalidArgument('layout.experts.placement', outside, `ffn ranks of this mesh, 0 to ${ffn - 1}`);
+    throw invalidArgument('layout.experts.placement', outside, `ranks of this mesh, 0 to ${ranks - 1}`);
   return placement;
 }
 
-function resolveExperts(experts: NonNullable<ExchangeLayout['experts']>): ResolvedLayout['experts'] {
-  onlyKeys('layout.experts', object('layout.experts', experts), ['count', 'topK', 'placement']);
+function resolveExperts(
+  experts: NonNullable<ExchangeLayout['experts']>,
+  symmetric: boolean,
+): ResolvedExperts {
+  const keys = ['count', 'topK', 'placement', ...(symmetric ? ['packing', 'alignment'] : [])];
+  onlyKeys('layout.experts', object('layout.experts', experts), keys);
   const count = integer('layout.experts.count', experts.count, 1, 2 ** 20);
   const topK = integer('layout.experts.topK', experts.topK, 1, count);
-  const { placement } = experts;
-  if (placement !== undefined) {
-    if (!Array.isArray(placement) || placement.length !== count)
-      throw invalidArgument(
-        'layout.experts.placement',
-        placement,
-        `a list of ${count} ffn ranks, one per expert`,
-      );
-    for (const rank of placement) integer('layout.experts.placement', rank, 0, 65_534);
+  const { placement, packing = 'compact' } = experts;
+  const alignment = integer('layout.experts.alignment', experts.alignment ?? 1, 1, MAX_ROWS);
+  if (packing === 'padded' && alignment !== 1)
+    throw invalidArgument('layout.experts.alignment', alignment, "absent with packing 'padded'");
+  return {
+    count,
+    topK,
+    placement: placement === undefined ? undefined : resolvePlacement(placement, count),
+    packing: oneOf('layout.experts.packing', packing, ['compact', 'padded'] as const),
+    alignment,
+  };
+}
+
+const MAX_REPLICAS = 2048; // 11 bits of a choice
+
+/** The ranks of each expert; several replicas on one rank are one. */
+function resolvePlacement(
+  placement: NonNullable<NonNullable<ExchangeLayout['experts']>['placement']>,
+  count: number,
+): number[][] {
+  const name = 'layout.experts.placement';
+  if (isRankList(placement)) {
+    if (placement.length !== count)
+      throw invalidArgument(name, placement, `a list of ${count}, the rank or the ranks of each expert`);
+    return placement.map((ranks) => {
+      const of = typeof ranks === 'object' ? ranks : [ranks];
+      if (!Array.isArray(of) || of.length === 0)
+        throw invalidArgument(name, ranks, 'for each expert a rank, or a list of at least one');
+      return replicasOf(of.map((rank) => integer(name, rank, 0, 65_534)));
+    });
   }
-  return { count, topK, placement: placement === undefined ? undefined : [...placement] };
+  if (typeof placement !== 'object' || placement === null)
+    throw invalidArgument(name, placement, `a list of ${count} ranks, or a placement`);
+  checkPlacement(placement, name);
+  if (placement.experts !== count)
+    throw invalidArgument(`${name}.experts`, placement.experts, `${count}, as layout.experts.count says`);
+  const ranks = Array.from({ length: count }, (): number[] => []);
+  placement.slots.forEach((slots, rank) => {
+    for (const expert of slots) ranks[expert]!.push(rank);
+  });
+  return ranks.map(replicasOf);
+}
+
+function isRankList(placement: unknown): placement is readonly (number | readonly number[])[] {
+  return Array.isArray(placement);
+}
+
+function replicasOf(ranks: number[]): number[] {
+  const distinct = [...new Set(ranks)].sort((a, b) => a - b);
+  if (distinct.length > MAX_REPLICAS)
+    throw invalidArgument(
+      'layout.experts.placement',
+      distinct,
+      `at most ${MAX_REPLICAS} ranks for an expert`,
+    );
+  return distinct;
 }
 
 function resolveColumn(column: Column, i: number): Column {

@@ -28,7 +28,7 @@ export function checkSignal(signal: AbortSignal | undefined, phase: Phase): void
   if (signal.aborted) throw abortedError(signal, phase);
 }
 
-/** What to do about a peer that is gone: true to go on without it. */
+/** What collecting does about a peer that is gone: true to go on without it. */
 export function skipsLost(onPeerLoss: 'error' | 'skip' = 'error'): boolean {
   if (onPeerLoss !== 'error' && onPeerLoss !== 'skip')
     throw invalidArgument('onPeerLoss', onPeerLoss, "'error' or 'skip'");

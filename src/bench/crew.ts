@@ -1,6 +1,3 @@
-import { type ChildProcess, fork } from 'node:child_process';
-import { once } from 'node:events';
-import { closeSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { type Coordinator, startCoordinator } from '../mesh/coordinator.js';
@@ -8,6 +5,7 @@ import type { TransportName } from '../mesh/transport-names.js';
 import type { WaitPolicy } from '../mesh/wait-policy.js';
 import { native } from '../native.js';
 import type { Measured } from './measured.js';
+import { Processes } from './processes.js';
 import type { Answer, Command, Contender } from './protocol.js';
 import { slowest } from './statistics.js';
 import { nativeWorkload, type Shape } from './workload.js';
@@ -20,10 +18,10 @@ export class Crew implements AsyncDisposable {
   /** Every rank stays on a core of its own. */
   pinned = false;
   readonly #coordinator: Coordinator;
-  readonly #ranks: ChildProcess[];
+  readonly #ranks: Processes<Command, Answer>;
   #base = 0;
 
-  private constructor(shape: Shape, coordinator: Coordinator, ranks: ChildProcess[]) {
+  private constructor(shape: Shape, coordinator: Coordinator, ranks: Processes<Command, Answer>) {
     this.shape = shape;
     this.#coordinator = coordinator;
     this.#ranks = ranks;
@@ -34,10 +32,7 @@ export class Crew implements AsyncDisposable {
     const crowded = members > availableParallelism();
     const coordinator = await startCoordinator({ attention: shape.attention, ffn: shape.ffn });
     const memory = native.bench.shared(native.bench.floorBytes(nativeWorkload(shape)));
-    const ranks = Array.from({ length: members }, () =>
-      fork(PROGRAM, { serialization: 'advanced', stdio: ['ignore', 'inherit', 'inherit', 'ipc', memory] }),
-    );
-    closeSync(memory);
+    const ranks = new Processes<Command, Answer>(PROGRAM, members, memory);
     const crew = new Crew(shape, coordinator, ranks);
     try {
       await crew.#assemble(transport, wait, crowded);
@@ -51,7 +46,7 @@ export class Crew implements AsyncDisposable {
   async #assemble(transport: TransportName, wait: WaitPolicy, crowded: boolean): Promise<void> {
     const { shape } = this;
     const { url, token } = this.#coordinator;
-    const joined = await this.#all((member) => {
+    const joined = await this.#ranks.all((member) => {
       const isAttention = member < shape.attention;
       const rank = isAttention ? member : member - shape.attention;
       const core = crowded ? undefined : member;
@@ -66,7 +61,7 @@ export class Crew implements AsyncDisposable {
   async run(contender: Contender, iterations: number): Promise<Measured> {
     const base = this.#base;
     this.#base += iterations;
-    const answers = await this.#all(() => ({ do: 'run', contender, iterations, base }));
+    const answers = await this.#ranks.all(() => ({ do: 'run', contender, iterations, base }));
     const samples = slowest(answers.slice(0, this.shape.attention).map((answer) => answer.samples!));
     return {
       samples,
@@ -76,46 +71,20 @@ export class Crew implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#all(() => ({ do: 'leave' })).catch(() => {});
-    await Promise.all(
-      this.#ranks.map(async (child) => {
-        if (child.exitCode !== null || child.signalCode !== null) return;
-        const gone = once(child, 'exit');
-        if (child.connected) child.disconnect();
-        const kill = setTimeout(() => child.kill('SIGKILL'), 3000);
-        await gone;
-        clearTimeout(kill);
-      }),
-    );
+    await this.#ranks.all(() => ({ do: 'leave' })).catch(() => {});
+    await this.#ranks.end();
     await this.#coordinator.close();
   }
 
   async #connectSockets(): Promise<void> {
-    const { attention } = this.shape;
-    const ffn = this.#ranks.slice(attention);
-    const listening = await Promise.all(ffn.map((child) => ask(child, { do: 'listen' })));
+    const { attention, ffn } = this.shape;
+    const all = (first: number, count: number): number[] =>
+      Array.from({ length: count }, (_, i) => first + i);
+    const ffnRanks = all(attention, ffn);
+    const listening = await Promise.all(ffnRanks.map((rank) => this.#ranks.ask(rank, { do: 'listen' })));
     const ports = listening.map((answer) => answer.port!);
     // One after another, so that every ffn rank has the attention ranks in the same order.
-    for (const child of this.#ranks.slice(0, attention)) await ask(child, { do: 'connect', ports });
-    await Promise.all(ffn.map((child) => ask(child, { do: 'accept' })));
+    for (const rank of all(0, attention)) await this.#ranks.ask(rank, { do: 'connect', ports });
+    await Promise.all(ffnRanks.map((rank) => this.#ranks.ask(rank, { do: 'accept' })));
   }
-
-  #all(command: (member: number) => Command): Promise<Answer[]> {
-    return Promise.all(this.#ranks.map((child, member) => ask(child, command(member))));
-  }
-}
-
-function ask(child: ChildProcess, command: Command): Promise<Answer> {
-  return new Promise((resolve, reject) => {
-    const died = (code: number | null, signal: string | null): void =>
-      reject(new Error(`a benchmark rank ended early (${signal ?? `exit code ${code}`})`));
-    child.once('exit', died);
-    child.once('message', (answer: Answer) => {
-      child.off('exit', died);
-      if (answer.error === undefined) resolve(answer);
-      else reject(new Error(answer.error));
-    });
-    if (child.exitCode !== null || child.signalCode !== null) died(child.exitCode, child.signalCode);
-    else child.send(command, (error) => error && reject(error));
-  });
 }

@@ -46,6 +46,3 @@ export interface Answer {
   sent?: readonly [number, number, number];
   error?: string;
 }
-
-/** The descriptor of the shared memory that the memory floor uses, in a rank's process. */
-export const SHARED_FD = 4;

@@ -2,7 +2,8 @@
 import { joinMesh } from '../mesh/join.js';
 import type { Mesh } from '../mesh/mesh.js';
 import { type NativeSockets, native } from '../native.js';
-import { type Answer, type Command, type Contender, type RankStart, SHARED_FD } from './protocol.js';
+import { SHARED_FD, serveCommands } from './processes.js';
+import type { Answer, Command, Contender, RankStart } from './protocol.js';
 import { attentionRounds, ffnRounds, promisedAttentionRounds, promisedFfnRounds } from './rounds.js';
 import { layoutOf, nativeWorkload } from './workload.js';
 
@@ -32,7 +33,7 @@ async function obey(command: Command): Promise<Answer> {
       return { port: listening?.[1] ?? 0 };
     }
     case 'connect':
-      sockets = bench.connect(command.ports);
+      sockets = bench.connect(undefined, command.ports);
       return {};
     case 'accept':
       bench.accept(sockets!, start.shape.attention);
@@ -101,11 +102,4 @@ function sent(): [messages: number, requests: number, bytes: number] {
   return total;
 }
 
-process.on('message', (command: Command) => {
-  obey(command).then(
-    (answer) => process.send!(answer),
-    (error: Error) =>
-      process.send!({ error: `${start?.isAttention ? 'attention' : 'ffn'}: ${error.message}` }),
-  );
-});
-process.on('disconnect', () => process.exit(0));
+serveCommands(obey, () => (start?.isAttention ? 'attention' : 'ffn'));

@@ -17,32 +17,11 @@ export function table(report: BenchReport): string {
       latencyUs,
     ]),
   ];
-  const out = new Table({
-    head: ['# latency, us', ...COLUMNS, 'p50 / floor'],
-    colAligns: ['left', ...COLUMNS.map(() => 'right' as const), 'right'],
-    style: { head: [], border: [], 'padding-left': 0, 'padding-right': 2 },
-    chars: Object.fromEntries(
-      [
-        'top',
-        'top-mid',
-        'top-left',
-        'top-right',
-        'bottom',
-        'bottom-mid',
-        'bottom-left',
-        'bottom-right',
-        'left',
-      ]
-        .concat(['left-mid', 'mid', 'mid-mid', 'right', 'right-mid', 'middle'])
-        .map((name) => [name, '']),
-    ),
-  });
-  for (const [name, latency] of rows)
-    out.push([
-      name,
-      ...COLUMNS.map((q) => latency[q].toFixed(q === 'min' || latency[q] < 100 ? 2 : 1)),
-      (latency.p50 / floorUs.p50).toFixed(3),
-    ]);
+  const cells = rows.map(([name, latency]) => [
+    name,
+    ...COLUMNS.map((q) => latency[q].toFixed(q === 'min' || latency[q] < 100 ? 2 : 1)),
+    (latency.p50 / floorUs.p50).toFixed(3),
+  ]);
   const what =
     report.workload === 'pp'
       ? `one way, ${report.tokens * report.hidden} bytes`
@@ -50,7 +29,7 @@ export function table(report: BenchReport): string {
   return [
     `# ${report.workload} ${report.preset} over ${report.transport}: ${report.attention} attention, ${report.ffn} ffn; ${what}`,
     `# ${env.cpu}, ${env.cores} cores, Linux ${env.kernel}, Node ${env.node}, ${env.isa}${env.pinned ? ', pinned' : ''}`,
-    out.toString(),
+    plainTable(['# latency, us', ...COLUMNS, 'p50 / floor'], cells),
     ...(report.sent === undefined
       ? []
       : Object.entries(report.sent).map(
@@ -59,4 +38,27 @@ export function table(report: BenchReport): string {
         )),
     `# ${report.iterations} rounds each, in turns; wrong bytes: ${report.wrong}; TypeScript adds ${report.apiOverheadUs} us blocking, ${report.promiseOverheadUs} us with promises`,
   ].join('\n');
+}
+
+/** Columns without lines: the first of words, the others of numbers. */
+export function plainTable(head: string[], rows: readonly string[][]): string {
+  const lines = [
+    'top',
+    'top-mid',
+    'top-left',
+    'top-right',
+    'bottom',
+    'bottom-mid',
+    'bottom-left',
+    'bottom-right',
+  ];
+  const bars = ['left', 'left-mid', 'mid', 'mid-mid', 'right', 'right-mid', 'middle'];
+  const out = new Table({
+    head,
+    colAligns: head.map((_, i) => (i === 0 ? 'left' : 'right')),
+    style: { head: [], border: [], 'padding-left': 0, 'padding-right': 2 },
+    chars: Object.fromEntries([...lines, ...bars].map((name) => [name, ''])),
+  });
+  out.push(...rows);
+  return out.toString();
 }

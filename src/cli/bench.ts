@@ -6,12 +6,14 @@ export async function registerBench(program: Command, subcommands: boolean): Pro
     .command('bench')
     .description('measure a workload on this machine, beside the floor of the same work');
   if (!subcommands) return;
-  const [{ registerAfd }, { registerPp }, { registerBw }] = await Promise.all([
+  const [{ registerAfd }, { registerEp }, { registerPp }, { registerBw }] = await Promise.all([
     import('./bench-afd.js'),
+    import('./bench-ep.js'),
     import('./bench-pp.js'),
     import('./bench-bw.js'),
   ]);
   registerAfd(bench);
+  registerEp(bench);
   registerPp(bench);
   registerBw(bench);
 }

@@ -1,16 +1,17 @@
 import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import { invalidArgument, systemError } from '../errors.js';
-import type { Coordinator } from '../mesh/coordinator.js';
+import type { Coordinator, OfChannel } from '../mesh/coordinator.js';
 import type { ServerTls } from '../mesh/coordinator-server.js';
-import type { Departure } from '../mesh/roster.js';
+import { type Departure, ROLES, ranksOf, shapeText, sizeOfMesh } from '../mesh/roster.js';
 import { columns, printJson } from './output.js';
 import { givenToken } from './token.js';
 import { wholeNumber } from './whole-number.js';
 
 interface Options {
-  attention: number;
-  ffn: number;
+  attention?: number;
+  ffn?: number;
+  ep?: number;
   host: string;
   port: number;
   tokenFile?: string;
@@ -24,8 +25,13 @@ export function registerCoordinator(program: Command): void {
   program
     .command('coordinator')
     .description('bring the members of a mesh together; runs until it is interrupted')
-    .requiredOption('--attention <m>', 'attention ranks', wholeNumber(1, 1023))
-    .requiredOption('--ffn <n>', 'FFN ranks', wholeNumber(1, 1023))
+    .option('--attention <m>', 'attention ranks', wholeNumber(1, 1023))
+    .option('--ffn <n>', 'FFN ranks', wholeNumber(1, 1023))
+    .option(
+      '--ep <n>',
+      'ranks of an expert-parallel mesh, instead of attention and FFN ranks',
+      wholeNumber(1, 1024),
+    )
     .option('--host <address>', 'address to listen on', '127.0.0.1')
     .option('--port <number>', 'port to listen on; 0 takes any that is free', wholeNumber(0, 65_535), 0)
     .option(
@@ -44,7 +50,7 @@ export function registerCoordinator(program: Command): void {
 }
 
 async function runCoordinator(options: Options): Promise<void> {
-  const { attention, ffn, host, port, tokenFile, joinDeadline, json } = options;
+  const { attention, ffn, ep, host, port, tokenFile, joinDeadline, json } = options;
   const given = givenToken(tokenFile, process.env, log);
   const tls = givenTls(options);
   const stopped = untilStopped();
@@ -52,25 +58,30 @@ async function runCoordinator(options: Options): Promise<void> {
   await using coordinator = await startCoordinator({
     attention,
     ffn,
+    ep,
     host,
     port,
     tls,
     token: given?.token,
     joinDeadlineMs: joinDeadline === undefined ? undefined : joinDeadline * 1000,
   });
-  tellEvents(coordinator, attention + ffn);
+  const shape = coordinator.roster;
+  tellEvents(coordinator, sizeOfMesh(shape));
   // A token that came from elsewhere stays there: what is printed here ends up in logs.
   const { url, token } = coordinator;
-  if (json)
-    printJson({ url, ...(given === undefined ? { token } : { tokenFrom: given.from }), attention, ffn });
-  else
+  if (json) {
+    const ranks = Object.fromEntries(
+      ROLES.filter((role) => ranksOf(shape, role) > 0).map((role) => [role, ranksOf(shape, role)]),
+    );
+    printJson({ url, ...(given === undefined ? { token } : { tokenFrom: given.from }), ...ranks });
+  } else
     console.log(
       columns([
         ['url', url],
         ['token', given === undefined ? token : `from ${given.from}`],
       ]),
     );
-  log(`waiting for ${attention} attention and ${ffn} ffn ranks`);
+  log(`waiting for ${shapeText(shape)}`);
   log(`stopped by ${await stopped}`);
 }
 
@@ -94,13 +105,18 @@ function pem(option: string, path: string): string {
 }
 
 function tellEvents(coordinator: Coordinator, members: number): void {
-  coordinator.on('joined', ({ role, rank }) => {
-    const missing = members - coordinator.roster.members.length;
-    log(`${role} ${rank} joined${missing > 0 ? `, ${missing} missing` : ''}`);
+  const within = ({ channel }: { channel?: string }): string =>
+    channel === undefined ? '' : ` (channel ${channel})`;
+  coordinator.on('joined', (member) => {
+    const missing = member.channel === undefined ? members - coordinator.roster.members.length : 0;
+    const { role, rank } = member;
+    log(`${role} ${rank} joined${within(member)}${missing > 0 ? `, ${missing} missing` : ''}`);
   });
-  coordinator.on('complete', () => log('the mesh is complete'));
-  const departed = ({ role, rank, reason }: Departure): void =>
-    log(reason === 'left' ? `${role} ${rank} left` : `${role} ${rank} was lost`);
+  coordinator.on('complete', (roster) => log(`the mesh is complete${within(roster)}`));
+  const departed = (departure: OfChannel<Departure>): void => {
+    const { role, rank, reason } = departure;
+    log(`${role} ${rank} ${reason === 'left' ? 'left' : 'was lost'}${within(departure)}`);
+  };
   coordinator.on('left', departed);
   coordinator.on('lost', departed);
 }

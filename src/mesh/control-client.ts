@@ -4,7 +4,7 @@ import { type ClientTls, checkUrl, DialError, dial, unreachable } from './contro
 import { type Handshake, type HandshakeInput, shakeHands } from './control-handshake.js';
 import type { ControlLink } from './control-link.js';
 import { type ControlSession, OpenSession } from './control-session.js';
-import { MAX_MEMBERS } from './limits.js';
+import { MAX_CHANNEL_NAME, MAX_MEMBERS } from './limits.js';
 import { checkEndpoint } from './messages.js';
 import type { EndpointDescriptor, Role } from './roster.js';
 import { ROLES } from './roster.js';
@@ -19,6 +19,8 @@ export interface JoinControlOptions {
   role: Role;
   /** Default: the lowest rank of the role that is free. */
   rank?: number | undefined;
+  /** Which of the coordinator's meshes, a name of at most 64 characters. Default ''. */
+  channel?: string | undefined;
   /** What must be equal on all members; JSON. */
   config: object;
   /** How the others reach this member. */
@@ -107,16 +109,19 @@ function asWeftError(error: unknown): WeftError {
 }
 
 function handshakeInput(options: JoinControlOptions): HandshakeInput {
-  const { token, role, rank, config, endpoint } = options;
+  const { token, role, rank, config, endpoint, channel = '' } = options;
   if (typeof token !== 'string' || token === '') {
     throw invalidArgument('token', typeof token, "the mesh's token, a string that is not empty");
   }
-  if (!ROLES.includes(role)) throw invalidArgument('role', role, "'attention' or 'ffn'");
+  if (!ROLES.includes(role)) throw invalidArgument('role', role, "'attention', 'ffn' or 'ep'");
   if (rank !== undefined && !(Number.isInteger(rank) && rank >= 0 && rank < MAX_MEMBERS)) {
     throw invalidArgument('rank', rank, 'an integer, 0 or more');
   }
   if (typeof config !== 'object' || config === null)
     throw invalidArgument('config', config, 'a plain object');
   checkEndpoint(endpoint);
-  return { token, role, config: toConfigObject(config), endpoint, ...(rank !== undefined && { rank }) };
+  if (typeof channel !== 'string' || channel.length > MAX_CHANNEL_NAME || /\p{Surrogate}/u.test(channel))
+    throw invalidArgument('channel', channel, `a string of at most ${MAX_CHANNEL_NAME} characters`);
+  const seat = { role, ...(rank !== undefined && { rank }), ...(channel !== '' && { channel }) };
+  return { token, ...seat, config: toConfigObject(config), endpoint };
 }

@@ -1,4 +1,5 @@
 import { type WeftCode, WeftError } from '../errors.js';
+import { channelMeshId } from './channel.js';
 import { configHash } from './config-hash.js';
 import type { ControlLink } from './control-link.js';
 import type { Accepted, Join, Refused, ServerMessage } from './messages.js';
@@ -6,11 +7,12 @@ import { PROTOCOL_VERSION } from './messages.js';
 import { clientProof, newNonce, proofMatches, serverProof } from './proof.js';
 import type { Scope } from './scope.js';
 
-export interface HandshakeInput extends Pick<Join, 'role' | 'rank' | 'config' | 'endpoint'> {
+export interface HandshakeInput extends Pick<Join, 'role' | 'rank' | 'channel' | 'config' | 'endpoint'> {
   token: string;
 }
 
 export interface Handshake {
+  /** Of the channel. */
   meshId: Uint8Array;
   nonce: Uint8Array;
   accepted: Accepted;
@@ -50,7 +52,8 @@ export async function shakeHands(
   }
   const nonce = newNonce();
   link.send({ type: 'join', ...seat, nonce, configHash: configHash(seat.config) });
-  return { meshId, nonce, accepted: await expect('accepted') };
+  const ours = channelMeshId(meshId, seat.channel ?? '');
+  return { meshId: ours, nonce, accepted: await expect('accepted') };
 }
 
 /** What a `refused` message says, as an error. */

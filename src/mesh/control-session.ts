@@ -1,12 +1,12 @@
-import { closedError, deadlineError, WeftError } from '../errors.js';
+import { abortedError, closedError, deadlineError, WeftError } from '../errors.js';
 import { refusedError } from './control-handshake.js';
 import type { ControlLink } from './control-link.js';
 import { Heartbeat } from './heartbeat.js';
 import { CLOSE_MS } from './limits.js';
 import { call, Listeners } from './listeners.js';
-import type { Accepted, Departed, RosterMessage, ServerMessage } from './messages.js';
-import type { Departure, MissingRanks, Role, Roster } from './roster.js';
-import { missingText, seatOf } from './roster.js';
+import type { Accepted, Agreed, Departed, RosterMessage, ServerMessage } from './messages.js';
+import type { Departure, MeshShape, MissingRanks, Role, Roster } from './roster.js';
+import { missingText, ROLES, ranksOf, seatOf, sizeOfMesh } from './roster.js';
 import { Scope } from './scope.js';
 
 export interface WaitOptions {
@@ -28,8 +28,7 @@ export interface ControlSession extends AsyncDisposable {
   readonly meshId: Uint8Array;
   /** This member's 32 bytes for the proofs of the data plane. */
   readonly nonce: Uint8Array;
-  readonly attention: number;
-  readonly ffn: number;
+  readonly shape: MeshShape;
   /** 0 until the mesh is complete, then 1, and one more with every departure heard of. */
   readonly epoch: number;
   /** Who is missing, as last heard; undefined once the mesh is complete. */
@@ -49,6 +48,13 @@ export interface ControlSession extends AsyncDisposable {
   onDeparted(listener: (departure: Departure) => void): () => void;
   /** Calls `listener` when the coordinator is gone or drops this member; at once when that has happened already. */
   onCoordinatorLost(listener: (error: WeftError) => void): () => void;
+  /**
+   * Resolves with an epoch when every member that nobody suspects has said who is gone; `without`: members that this one
+   * goes on without, besides those who have departed. Those who departed up to that epoch are gone for all, which are
+   * told the same. Rejects with WEFT_DEADLINE, WEFT_ABORTED, WEFT_UNAVAILABLE when the coordinator is gone, WEFT_STATE when
+   * this member was expelled, or is agreeing already.
+   */
+  agree(without: readonly number[], options: WaitOptions): Promise<number>;
   /** Tells the coordinator that this member leaves, and closes. Idempotent; never rejects. */
   leave(): Promise<void>;
   /** The same as `leave`. */
@@ -75,8 +81,7 @@ export class OpenSession implements ControlSession {
   readonly member: number;
   readonly meshId: Uint8Array;
   readonly nonce: Uint8Array;
-  readonly attention: number;
-  readonly ffn: number;
+  readonly shape: MeshShape;
   readonly departed: Departure[] = [];
   epoch = 0;
   missing: MissingRanks | undefined;
@@ -86,10 +91,22 @@ export class OpenSession implements ControlSession {
   readonly #complete: Promise<Roster>;
   #settle!: { resolve: (roster: Roster) => void; reject: (error: WeftError) => void };
   #end: WeftError | undefined;
+  #turn = 0;
+  #lateEpoch: number | undefined;
+  #agreeing:
+    | {
+        turn: number;
+        without: readonly number[];
+        resolve: (answer: Agreed) => void;
+        reject: (error: WeftError) => void;
+      }
+    | undefined;
   #leaving: Promise<void> | undefined;
 
   constructor({ link, role, meshId, nonce, accepted }: SessionStart) {
-    ({ member: this.member, rank: this.rank, attention: this.attention, ffn: this.ffn } = accepted);
+    ({ member: this.member, rank: this.rank } = accepted);
+    const { attention, ffn, ep } = accepted;
+    this.shape = { attention, ffn, ...(ep !== undefined && { ep }) };
     this.role = role;
     this.meshId = meshId;
     this.nonce = nonce;
@@ -128,6 +145,46 @@ export class OpenSession implements ControlSession {
     return this.#listeners.add('coordinatorLost', listener);
   }
 
+  async agree(without: readonly number[], { deadlineMs = 60_000, signal }: WaitOptions): Promise<number> {
+    if (this.#end !== undefined) throw this.#end;
+    if (signal?.aborted) throw abortedError(signal, 'agree');
+    if (this.#agreeing !== undefined)
+      throw new WeftError('WEFT_STATE', 'an agreement is being waited for already', { phase: 'agree' });
+    // An answer that crossed our giving it up holds while it is about all that is known.
+    const late = this.#lateEpoch;
+    this.#lateEpoch = undefined;
+    if (late !== undefined && late === this.epoch && without.every((member) => this.#isGone(member)))
+      return late;
+    const turn = ++this.#turn;
+    const expired = (): WeftError =>
+      deadlineError({
+        phase: 'agree',
+        deadlineMs,
+        missing: 'agreement: a member has not said who is gone',
+        next: 'every member that is left must call agree(); name those that do not in `without`',
+      });
+    const scope = new Scope({ deadlineMs, signal, phase: 'agree', expired });
+    let answered = -1;
+    try {
+      const agreed = new Promise<Agreed>((resolve, reject) => {
+        this.#agreeing = { turn, without, resolve, reject };
+      });
+      agreed.catch(() => {});
+      this.#link.send({ type: 'agree', turn, without: [...without] });
+      const { turn: of, epoch } = await scope.race(agreed);
+      answered = of;
+      return epoch;
+    } finally {
+      this.#agreeing = undefined;
+      scope.close();
+      if (answered !== turn && this.#end === undefined) this.#link.send({ type: 'withdraw', turn });
+    }
+  }
+
+  #isGone(member: number): boolean {
+    return this.departed.some((departure) => departure.member === member);
+  }
+
   leave(): Promise<void> {
     this.#leaving ??= this.#leave();
     return this.#leaving;
@@ -161,6 +218,11 @@ export class OpenSession implements ControlSession {
       case 'departed':
         this.#setDeparted(message);
         break;
+      case 'agreed':
+        if (this.#agreeing === undefined) this.#lateEpoch = message.epoch;
+        else if (message.turn === this.#agreeing.turn || this.#agreeing.without.every((m) => this.#isGone(m)))
+          this.#agreeing.resolve(message);
+        break;
       case 'refused':
         void this.#link.destroy(refusedError(message));
         break;
@@ -170,15 +232,14 @@ export class OpenSession implements ControlSession {
   }
 
   #setRoster({ type: _, ...roster }: RosterMessage): void {
-    const { attention, ffn, members, epoch } = roster;
+    const { members, epoch } = roster;
     const own = members[this.member];
     const valid =
       this.epoch === 0 &&
       epoch === 1 &&
-      attention === this.attention &&
-      ffn === this.ffn &&
+      ROLES.every((role) => ranksOf(roster, role) === ranksOf(this.shape, role)) &&
       Buffer.from(roster.meshId).equals(this.meshId) &&
-      members.length === attention + ffn &&
+      members.length === sizeOfMesh(roster) &&
       members.every((entry, i) => {
         const seat = seatOf(roster, i);
         return entry.member === i && entry.role === seat.role && entry.rank === seat.rank;
@@ -192,12 +253,12 @@ export class OpenSession implements ControlSession {
   }
 
   #setDeparted({ member, reason, epoch }: Departed): void {
-    const known = member < this.attention + this.ffn && !this.departed.some((d) => d.member === member);
+    const known = member < sizeOfMesh(this.shape) && !this.departed.some((d) => d.member === member);
     if (this.epoch === 0 || epoch <= this.epoch || !known) {
       throw new WeftError('WEFT_PROTOCOL', 'the coordinator reported a departure that cannot be');
     }
     this.epoch = epoch;
-    const departure: Departure = { member, ...seatOf(this, member), reason, epoch };
+    const departure: Departure = { member, ...seatOf(this.shape, member), reason, epoch };
     this.departed.push(departure);
     this.#listeners.emit('departed', departure);
   }
@@ -206,6 +267,7 @@ export class OpenSession implements ControlSession {
     this.#end = error;
     this.#heartbeat.stop();
     this.#settle.reject(error);
+    this.#agreeing?.reject(error);
     this.#listeners.emit('coordinatorLost', error);
   }
 

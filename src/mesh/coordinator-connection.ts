@@ -4,10 +4,15 @@ import { encode } from './codec.js';
 import { Heartbeat } from './heartbeat.js';
 import { MAX_BACKLOG_BYTES, MAX_REASON, PROTOCOL_VERSION } from './limits.js';
 import type { Logger } from './logger.js';
-import type { Join, Prove, RefusalCode, Refused, ServerMessage } from './messages.js';
+import type { Agree, Join, Prove, RefusalCode, Refused, ServerMessage } from './messages.js';
 import { foreignVersion, parseClientMessage, REFUSAL_CODES } from './messages.js';
 import { clientProof, newNonce, proofMatches, serverProof } from './proof.js';
 import type { DepartureReason, Member } from './roster.js';
+
+/** A member's place in a channel of its coordinator; absent: that of the channel ''. */
+export interface Seat extends Member {
+  channel?: string;
+}
 
 /** What a connection needs of its coordinator. */
 export interface ConnectionHost {
@@ -17,15 +22,18 @@ export interface ConnectionHost {
   readonly missedHeartbeats: number;
   readonly logger: Logger;
   /** Gives it a rank. Throws the refusal. */
-  join(request: Join): Member;
+  join(request: Join): Seat;
   /** Follows `join`, once the connection counts as the member's: tells it and the others. */
-  joined(connection: Connection, member: Member): void;
+  joined(connection: Connection, seat: Seat): void;
+  /** What a member says about who is gone. Throws the refusal. */
+  agree(seat: Seat, proposal: Agree): void;
+  withdraw(seat: Seat, turn: number): void;
   /** Once, for a connection that had become a member. */
-  departed(member: Member, reason: DepartureReason): void;
+  departed(seat: Seat, reason: DepartureReason): void;
 }
 
 /**
- * One client of a coordinator: challenge, proof, join, then only `leave`. Nothing but the proof is looked at before
+ * One client of a coordinator: challenge, proof, join, then only `agree`, `withdraw` and `leave`. Nothing but the proof is looked at before
  * the proof holds; whatever comes out of order ends the connection.
  */
 export class Connection {
@@ -35,7 +43,7 @@ export class Connection {
   readonly #admitted: () => void;
   readonly #serverNonce: Buffer = newNonce();
   #state: 'challenged' | 'proven' | 'member' | 'done' = 'challenged';
-  #member: Member | undefined;
+  #member: Seat | undefined;
   #heartbeat: Heartbeat | undefined;
 
   /** `remote` names the client in the log; `admitted` is called when it becomes a member. */
@@ -100,6 +108,9 @@ export class Connection {
     const message = parseClientMessage(frame);
     if (message.type === 'prove' && this.#state === 'challenged') this.#prove(message);
     else if (message.type === 'join' && this.#state === 'proven') this.#join(message);
+    else if (message.type === 'agree' && this.#state === 'member') this.#host.agree(this.#member!, message);
+    else if (message.type === 'withdraw' && this.#state === 'member')
+      this.#host.withdraw(this.#member!, message.turn);
     else if (message.type === 'leave' && this.#state === 'member') this.close(1000, 'left', 'left');
     else throw new WeftError('WEFT_PROTOCOL', `"${message.type}" is out of order here`);
   }

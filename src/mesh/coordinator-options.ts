@@ -3,12 +3,15 @@ import type { ServerTls } from './coordinator-server.js';
 import { MAX_MEMBERS } from './limits.js';
 import { type Logger, silent } from './logger.js';
 import { newToken } from './proof.js';
+import type { MeshShape } from './roster.js';
 
 export interface CoordinatorOptions {
   /** Number of attention ranks (M), 1 or more; attention + ffn is at most 1024. */
-  attention: number;
+  attention?: number | undefined;
   /** Number of FFN ranks (N), 1 or more. */
-  ffn: number;
+  ffn?: number | undefined;
+  /** Number of ranks of an expert-parallel mesh, 1 to 1024, instead of attention and FFN ranks. */
+  ep?: number | undefined;
   /** Address to listen on. Default '127.0.0.1': this machine only. */
   host?: string | undefined;
   /** Default 0: any free port, see `Coordinator.url`. */
@@ -41,8 +44,7 @@ export interface CoordinatorOptions {
 
 /** Checked, and with the defaults filled in. */
 export interface CoordinatorSettings {
-  attention: number;
-  ffn: number;
+  shape: MeshShape;
   host: string;
   port: number;
   token: string;
@@ -58,11 +60,7 @@ const MAX_TIMER_MS = 2 ** 31 - 1;
 
 export function coordinatorSettings(options: CoordinatorOptions): CoordinatorSettings {
   const { tls, joinDeadlineMs, host = '127.0.0.1', logger = silent } = options;
-  const attention = integer('attention', options.attention, 1, MAX_MEMBERS - 1);
-  const ffn = integer('ffn', options.ffn, 1, MAX_MEMBERS - 1);
-  if (attention + ffn > MAX_MEMBERS) {
-    throw invalidArgument('attention + ffn', attention + ffn, `at most ${MAX_MEMBERS}`);
-  }
+  const shape = shapeOf(options);
   if (typeof host !== 'string' || host === '') throw invalidArgument('host', host, 'an address or host name');
   const token = options.token ?? newToken();
   if (typeof token !== 'string' || token === '') {
@@ -70,8 +68,7 @@ export function coordinatorSettings(options: CoordinatorOptions): CoordinatorSet
     throw invalidArgument('token', typeof token, 'a string that is not empty');
   }
   return {
-    attention,
-    ffn,
+    shape,
     host,
     token,
     tls,
@@ -86,7 +83,26 @@ export function coordinatorSettings(options: CoordinatorOptions): CoordinatorSet
   };
 }
 
-function integer(name: string, value: number, min: number, max: number): number {
-  if (Number.isInteger(value) && value >= min && value <= max) return value;
+function shapeOf({ attention, ffn, ep }: CoordinatorOptions): MeshShape {
+  if (ep !== undefined) {
+    if (attention !== undefined || ffn !== undefined)
+      throw invalidArgument(
+        'ep',
+        ep,
+        'absent where attention and ffn are given: a mesh has one kind of ranks or the other',
+      );
+    return { attention: 0, ffn: 0, ep: integer('ep', ep, 1, MAX_MEMBERS) };
+  }
+  const shape = {
+    attention: integer('attention', attention, 1, MAX_MEMBERS - 1),
+    ffn: integer('ffn', ffn, 1, MAX_MEMBERS - 1),
+  };
+  if (shape.attention + shape.ffn > MAX_MEMBERS)
+    throw invalidArgument('attention + ffn', shape.attention + shape.ffn, `at most ${MAX_MEMBERS}`);
+  return shape;
+}
+
+function integer(name: string, value: number | undefined, min: number, max: number): number {
+  if (value !== undefined && Number.isInteger(value) && value >= min && value <= max) return value;
   throw invalidArgument(name, value, `an integer, ${min} to ${max}`);
 }

@@ -15,8 +15,10 @@ export interface ServerOptions {
   host: string;
   port: number;
   tls?: ServerTls | undefined;
-  /** Connections that are expected to stay. */
+  /** Of a mesh: so many may knock at the same moment. */
   members: number;
+  /** Meshes, whose members are expected to stay. */
+  channels: number;
   /** `admit` takes the connection out of those which must prove themselves in time. */
   connected: (socket: WebSocket, admit: () => void, remote: string) => void;
 }
@@ -33,11 +35,11 @@ export interface ControlServer {
  * many, so that a flood of idle connections cannot keep members out for longer than a handshake takes.
  */
 export async function openServer(options: ServerOptions): Promise<ControlServer> {
-  const { tls, host, port, members } = options;
+  const { tls, host, port, members, channels } = options;
   const server = createBare(tls);
   const maxPending = members + SPARE_PENDING;
   // Members, strangers, and as many spare ones that are being closed.
-  server.maxConnections = members + maxPending + SPARE_PENDING;
+  server.maxConnections = members * channels + maxPending + SPARE_PENDING;
   const sockets = new Set<Socket>();
   const pending = new Map<Socket, NodeJS.Timeout>();
 

@@ -5,19 +5,25 @@ import type { Departure, Member, Roster } from './roster.js';
 
 export type { CoordinatorOptions } from './coordinator-options.js';
 
+/** What an event is about; `channel` is there for channels other than ''. */
+export type OfChannel<What> = What & { channel?: string };
+
 export interface CoordinatorEvents {
-  joined: Member;
+  joined: OfChannel<Member>;
   /** A member said that it leaves. */
-  left: Departure;
+  left: OfChannel<Departure>;
   /** A member's connection broke or went silent, or it broke the protocol. */
-  lost: Departure;
+  lost: OfChannel<Departure>;
   /** All members have joined; the roster has epoch 1. */
-  complete: Roster;
+  complete: OfChannel<Roster>;
 }
 
 /**
  * Brings the members of one mesh together and tells the survivors who is gone. It is never on the data path: a mesh
  * that is complete keeps working without it, but no longer learns of departures from it.
+ *
+ * It can do so for several meshes of the same shape, one for each *channel* that members name when they join; what is said
+ * here of a mesh without a name is about the channel ''.
  *
  * It keeps its process alive until it is closed.
  */
@@ -27,7 +33,7 @@ export interface Coordinator extends AsyncDisposable {
   readonly token: string;
   /** 16 bytes. */
   readonly meshId: Uint8Array;
-  /** The members there are now; epoch 0 while some are missing. */
+  /** The members there are now in the channel ''; epoch 0 while some are missing. */
   readonly roster: Roster;
   /** Returns the function that takes the listener away again. */
   on<Name extends keyof CoordinatorEvents>(
@@ -39,7 +45,7 @@ export interface Coordinator extends AsyncDisposable {
 }
 
 /**
- * Starts a coordinator for a mesh of `attention` x `ffn` ranks. Rejects with WEFT_INVALID_ARGUMENT, WEFT_SYSTEM when it
+ * Starts a coordinator for a mesh of `attention` x `ffn` ranks, or of `ep` ranks. Rejects with WEFT_INVALID_ARGUMENT, WEFT_SYSTEM when it
  * cannot listen, or WEFT_ABORTED.
  */
 export async function startCoordinator(options: CoordinatorOptions): Promise<Coordinator> {

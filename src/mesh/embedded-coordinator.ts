@@ -1,42 +1,34 @@
-import { deadlineError, invalidArgument, WeftError } from '../errors.js';
+import { invalidArgument, WeftError } from '../errors.js';
+import { Channel } from './channel.js';
 import { encode } from './codec.js';
 import { configHash } from './config-hash.js';
 import type { Coordinator, CoordinatorEvents } from './coordinator.js';
-import { Connection, type ConnectionHost } from './coordinator-connection.js';
+import { Connection, type ConnectionHost, type Seat } from './coordinator-connection.js';
 import type { CoordinatorSettings } from './coordinator-options.js';
 import { type ControlServer, openServer } from './coordinator-server.js';
-import { maxEndpointBytes } from './limits.js';
+import { MAX_CHANNELS, maxEndpointBytes } from './limits.js';
 import { Listeners } from './listeners.js';
-import { Membership } from './membership.js';
-import type { Join, ServerMessage } from './messages.js';
+import type { Agree, Join } from './messages.js';
 import { newMeshId, proofMatches } from './proof.js';
-import type { DepartureReason, Member, Roster } from './roster.js';
-import { missingText } from './roster.js';
+import type { DepartureReason, Roster } from './roster.js';
+import { sizeOfMesh } from './roster.js';
 
-/**
- * Changes within this time are told to those who wait in one message. It grows with the mesh, so that the telling, which
- * costs the square of the members, stays a small part of the joining.
- */
-const waitingDelayMs = (members: number): number => 20 + members;
-
-/** The coordinator within this process: membership held in memory, one connection a member. */
+/** The coordinator within this process: its channels held in memory, one connection a member. */
 export class EmbeddedCoordinator implements Coordinator, ConnectionHost {
   readonly meshId: Uint8Array = newMeshId();
   readonly #settings: CoordinatorSettings;
-  readonly #membership: Membership;
-  readonly #members: Map<number, Connection> = new Map();
+  /** By name; '' is always there. */
+  readonly #channels: Map<string, Channel> = new Map();
   /** Members and those who are not yet. */
   readonly #open: Set<Connection> = new Set();
   readonly #listeners: Listeners<CoordinatorEvents> = new Listeners();
   #server: ControlServer | undefined;
-  #waitingTimer: NodeJS.Timeout | undefined;
-  #deadlineTimer: NodeJS.Timeout | undefined;
   #closing: Promise<void> | undefined;
   #unlisten: () => void = () => {};
 
   constructor(settings: CoordinatorSettings) {
     this.#settings = settings;
-    this.#membership = new Membership({ attention: settings.attention, ffn: settings.ffn }, this.meshId);
+    this.#channels.set('', new Channel('', settings, this.meshId));
   }
 
   get url(): string {
@@ -48,7 +40,7 @@ export class EmbeddedCoordinator implements Coordinator, ConnectionHost {
   }
 
   get roster(): Roster {
-    return this.#membership.roster();
+    return this.#channels.get('')!.roster;
   }
 
   get heartbeatMs(): number {
@@ -71,12 +63,13 @@ export class EmbeddedCoordinator implements Coordinator, ConnectionHost {
   }
 
   async listen(): Promise<void> {
-    const { host, port, tls, attention, ffn } = this.#settings;
+    const { host, port, tls, shape } = this.#settings;
     this.#server = await openServer({
       host,
       port,
       tls,
-      members: attention + ffn,
+      members: sizeOfMesh(shape),
+      channels: MAX_CHANNELS,
       connected: (socket, admit, remote) => {
         const connection = new Connection(socket, this, remote, admit);
         this.#open.add(connection);
@@ -84,7 +77,7 @@ export class EmbeddedCoordinator implements Coordinator, ConnectionHost {
         if (this.#closing !== undefined) connection.close(1001, 'closing');
       },
     });
-    this.logger.info({ url: this.url, attention, ffn }, 'coordinator listens');
+    this.logger.info({ url: this.url, ...shape }, 'coordinator listens');
   }
 
   closeOn(signal: AbortSignal | undefined): void {
@@ -93,31 +86,51 @@ export class EmbeddedCoordinator implements Coordinator, ConnectionHost {
     this.#unlisten = () => signal?.removeEventListener('abort', close);
   }
 
-  join(request: Join): Member {
+  join(request: Join): Seat {
     this.#check(request);
-    return this.#membership.join(request);
+    const { channel: name = '' } = request;
+    const channel = this.#channels.get(name) ?? this.#openChannel(name);
+    try {
+      return { ...channel.join(request), ...(name !== '' && { channel: name }) };
+    } finally {
+      this.#drop(channel);
+    }
   }
 
-  joined(connection: Connection, seat: Member): void {
-    const { attention, ffn, heartbeatMs, missedHeartbeats } = this.#settings;
-    const { member, rank, role } = seat;
-    this.#members.set(member, connection);
-    this.logger.info({ member, role, rank }, 'member joined');
-    connection.send({ type: 'accepted', member, rank, attention, ffn, heartbeatMs, missedHeartbeats });
+  joined(connection: Connection, seat: Seat): void {
+    const { member, rank, role, channel: name } = seat;
+    const channel = this.#channels.get(name ?? '')!;
+    const mark = name === undefined ? {} : { channel: name };
+    this.logger.info({ member, role, rank, ...mark }, 'member joined');
+    channel.joined(connection, seat);
     this.#listeners.emit('joined', seat);
-    if (this.#membership.epoch > 0) this.#complete();
-    else this.#incomplete(connection);
+    channel.proceed(connection);
+    if (!channel.isComplete) return;
+    const { roster } = channel;
+    this.logger.info({ members: roster.members.length, ...mark }, 'mesh complete');
+    this.#listeners.emit('complete', { ...roster, ...mark });
   }
 
-  departed({ member }: Member, reason: DepartureReason): void {
-    this.#members.delete(member);
-    const departure = this.#membership.depart(member, reason);
-    if (departure === undefined || this.#closing !== undefined) return;
-    const { epoch } = departure;
-    this.logger.info({ ...departure }, 'member departed');
-    if (epoch > 0) this.#broadcast({ type: 'departed', member, reason, epoch });
-    else this.#incomplete();
-    this.#listeners.emit(reason, departure);
+  agree({ member, channel: name }: Seat, proposal: Agree): void {
+    const channel = this.#channels.get(name ?? '')!;
+    if (!channel.isComplete)
+      throw new WeftError('WEFT_STATE', 'this mesh is not complete: there is nothing to agree on');
+    channel.agree(member, proposal);
+  }
+
+  withdraw({ member, channel: name }: Seat, turn: number): void {
+    this.#channels.get(name ?? '')!.withdraw(member, turn);
+  }
+
+  departed({ member, channel: name }: Seat, reason: DepartureReason): void {
+    const channel = this.#channels.get(name ?? '');
+    const departure = channel?.depart(member, reason);
+    if (channel === undefined || departure === undefined || this.#closing !== undefined) return;
+    const told = { ...departure, ...(name !== undefined && { channel: name }) };
+    this.logger.info(told, 'member departed');
+    channel.tell(departure);
+    this.#drop(channel);
+    this.#listeners.emit(reason, told);
   }
 
   close(): Promise<void> {
@@ -131,8 +144,7 @@ export class EmbeddedCoordinator implements Coordinator, ConnectionHost {
 
   async #close(): Promise<void> {
     this.#unlisten();
-    clearTimeout(this.#waitingTimer);
-    clearTimeout(this.#deadlineTimer);
+    for (const channel of this.#channels.values()) channel.stop();
     // A microtask later, `#closing` is set: nobody is told of departures which are our own doing.
     await undefined;
     for (const connection of this.#open) connection.close(1001, 'the coordinator was closed');
@@ -143,7 +155,7 @@ export class EmbeddedCoordinator implements Coordinator, ConnectionHost {
 
   /** What the schema cannot see. */
   #check({ config, configHash: theirs, endpoint }: Join): void {
-    const limit = maxEndpointBytes(this.#settings.attention + this.#settings.ffn);
+    const limit = maxEndpointBytes(sizeOfMesh(this.#settings.shape));
     const size = encode(endpoint).byteLength;
     if (size > limit)
       throw invalidArgument('endpoint', `${size} bytes`, `at most ${limit} bytes when encoded`);
@@ -152,50 +164,22 @@ export class EmbeddedCoordinator implements Coordinator, ConnectionHost {
     }
   }
 
-  #complete(): void {
-    clearTimeout(this.#waitingTimer);
-    clearTimeout(this.#deadlineTimer);
-    const { roster } = this;
-    this.logger.info({ members: roster.members.length }, 'mesh complete');
-    this.#broadcast({ type: 'roster', ...roster });
-    this.#listeners.emit('complete', roster);
+  #openChannel(name: string): Channel {
+    if (this.#channels.size >= MAX_CHANNELS)
+      throw new WeftError(
+        'WEFT_STATE',
+        `this coordinator has ${MAX_CHANNELS} channels already, and "${name}" would be one more; start another coordinator`,
+        { phase: 'join', details: { channel: name, allowed: MAX_CHANNELS } },
+      );
+    const channel = new Channel(name, this.#settings, this.meshId);
+    this.#channels.set(name, channel);
+    return channel;
   }
 
-  /** Tells who is missing: a newcomer at once, the others a little later, once for many changes. */
-  #incomplete(newcomer?: Connection): void {
-    const { joinDeadlineMs, attention, ffn } = this.#settings;
-    newcomer?.send({ type: 'waiting', missing: this.#membership.missing() });
-    this.#waitingTimer ??= setTimeout(
-      () => {
-        this.#waitingTimer = undefined;
-        this.#broadcast({ type: 'waiting', missing: this.#membership.missing() });
-      },
-      waitingDelayMs(attention + ffn),
-    );
-
-    if (this.#membership.size === 0) {
-      clearTimeout(this.#deadlineTimer);
-      this.#deadlineTimer = undefined;
-    } else if (joinDeadlineMs !== undefined) {
-      this.#deadlineTimer ??= setTimeout(() => this.#expired(joinDeadlineMs), joinDeadlineMs);
-    }
-  }
-
-  #expired(deadlineMs: number): void {
-    this.#deadlineTimer = undefined;
-    const missing = this.#membership.missing();
-    const error = deadlineError({
-      phase: 'join',
-      deadlineMs,
-      missing: `${missingText(missing)} at the coordinator`,
-      next: 'start the missing ranks, or raise joinDeadlineMs',
-      details: { missing },
-    });
-    for (const connection of [...this.#members.values()]) connection.refuse(error);
-  }
-
-  #broadcast(message: ServerMessage): void {
-    const frame = encode(message);
-    for (const connection of [...this.#members.values()]) connection.sendFrame(frame);
+  /** A channel that nobody has completed, and where nobody is any more, is as if it had never been. */
+  #drop(channel: Channel): void {
+    if (channel.name === '' || !channel.isVacant) return;
+    channel.stop();
+    this.#channels.delete(channel.name);
   }
 }

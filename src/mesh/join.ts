@@ -10,7 +10,7 @@ import type { ClientTls } from './control-dial.js';
 import { type Listening, listen, unreachableHost } from './listen.js';
 import { type ChosenPeer, Mesh } from './mesh.js';
 import { dataProof } from './proof.js';
-import type { Departure, Role, Roster } from './roster.js';
+import { type Departure, exchangeShape, type Member, type Role, type Roster, seatOf } from './roster.js';
 import type { TransportName } from './transport-names.js';
 import {
   addressOf,
@@ -30,6 +30,11 @@ export interface JoinOptions {
   role: Role;
   /** Default: the lowest rank of the role that is free. */
   rank?: number;
+  /**
+   * Which of the coordinator's meshes to join: a name of at most 64 characters. Each name has a mesh of its own, all of one
+   * shape; a coordinator has at most 64. Default ''.
+   */
+  channel?: string;
   /** Must be the same on all members. */
   layout: ExchangeLayout;
   /**
@@ -75,7 +80,7 @@ export async function joinMesh(options: JoinOptions): Promise<Mesh> {
   // Everything that can be wrong is looked at before others learn of this member: they could not start without it.
   nativeDeadline(deadlineMs);
   checkSignal(signal, 'join');
-  const layout = resolveLayout(options.layout);
+  const layout = resolveLayout(options.layout, options.role === 'ep');
   const transports = checkTransports('transports', offered);
   checkFound('transports', transports);
   const required = options.require === undefined ? undefined : checkTransports('require', options.require);
@@ -94,6 +99,7 @@ export async function joinMesh(options: JoinOptions): Promise<Mesh> {
       token,
       role: options.role,
       rank: options.rank,
+      channel: options.channel,
       config: agreed(layout),
       endpoint: listening.descriptor,
       tls: options.tls,
@@ -102,10 +108,10 @@ export async function joinMesh(options: JoinOptions): Promise<Mesh> {
     });
     const roster = await session.roster({ deadlineMs: left(), signal });
     const peers = choosePeers(session, roster, listening, token, required);
-    const { attention, ffn } = roster;
+    const { attention, ffn } = exchangeShape(roster);
     endpoint = new native.Endpoint({
       config: nativeConfig(layout, attention, ffn),
-      isAttention: options.role === 'attention',
+      isAttention: options.role !== 'ffn',
       rank: session.rank,
       member: session.member,
       epoch: roster.epoch,
@@ -132,7 +138,7 @@ function agreed(layout: ResolvedLayout): object {
 }
 
 function outputBytes(layout: ResolvedLayout, role: Role): number {
-  if (role !== 'attention' || layout.combine === 'none') return 0;
+  if (role === 'ffn' || layout.combine === 'none') return 0;
   return layout.depth * (bytesOf('bf16', [layout.maxTokens, layout.hidden]) + 128);
 }
 
@@ -150,8 +156,9 @@ function choosePeers(
 ): ChosenPeer[] {
   const { member, nonce, role } = session;
   return roster.members
-    .filter((peer) => peer.role !== role)
+    .filter((peer) => role === 'ep' || peer.role !== role)
     .map((peer) => {
+      if (peer.member === member) return ourselves(peer);
       const name = peerText(peer);
       const transport = chooseTransport(descriptor, peer.endpoint);
       const verdicts = transportVerdicts(descriptor, peer.endpoint);
@@ -176,7 +183,7 @@ function choosePeers(
         member: peer.member,
         transport,
         address: addressOf(peer.endpoint, transport),
-        dial: role === 'attention',
+        dial: role === 'ep' ? member < peer.member : role === 'attention',
         ourProof: dataProof({
           ...proof,
           from: member,
@@ -207,7 +214,7 @@ async function connect(
   const abort = (): void => endpoint.abortConnect();
   // Who dies before shaking hands leaves no trace on the data plane; the coordinator sees it at once.
   const unlisten = session.onDeparted((departure) => {
-    if (departure.role === session.role) return;
+    if (departure.role === session.role && session.role !== 'ep') return;
     gone ??= departure;
     abort();
   });
@@ -230,8 +237,20 @@ async function connect(
   }
 }
 
+/** A rank of an expert-parallel mesh is a peer of its own. */
+function ourselves(of: Member): ChosenPeer {
+  const none = new Uint8Array(32);
+  return {
+    of,
+    member: of.member,
+    transport: 'self',
+    address: '',
+    dial: false,
+    ourProof: none,
+    theirProof: none,
+  };
+}
+
 function nameOf(session: ControlSession, member: number): PeerName {
-  return member < session.attention
-    ? { role: 'attention', rank: member }
-    : { role: 'ffn', rank: member - session.attention };
+  return seatOf(session.shape, member);
 }

@@ -7,8 +7,14 @@ export const MAX_FRAME_BYTES: number = 1024 * 1024;
 /** Containers within containers; the message itself is the first. */
 export const MAX_DEPTH = 24;
 
-/** attention + ffn. A roster of so many fits one message, see `maxEndpointBytes`. */
+/** attention + ffn, or ep. A roster of so many fits one message, see `maxEndpointBytes`. */
 export const MAX_MEMBERS = 1024;
+
+/** Meshes of one coordinator. */
+export const MAX_CHANNELS = 64;
+
+/** Longest name of a channel, in UTF-16 units. */
+export const MAX_CHANNEL_NAME = 64;
 
 /** From the TCP connection to the join message, in milliseconds; whoever takes longer is dropped. */
 export const ADMISSION_MS = 5000;

@@ -4,7 +4,7 @@ import { diffConfig } from './config-hash.js';
 import { MAX_MISMATCHES } from './limits.js';
 import type { ConfigMismatch } from './message-types.js';
 import type { Departure, DepartureReason, Member, MeshShape, MissingRanks, Role, Roster } from './roster.js';
-import { memberOf } from './roster.js';
+import { memberOf, ranksOf, shapeText, sizeOfMesh } from './roster.js';
 
 /** What somebody who wants to become a member asks for. */
 export interface Candidate extends Pick<Member, 'role' | 'nonce' | 'endpoint'> {
@@ -46,7 +46,8 @@ export class Membership {
   }
 
   missing(): MissingRanks {
-    return { attention: this.#free('attention'), ffn: this.#free('ffn') };
+    const missing: MissingRanks = { attention: this.#free('attention'), ffn: this.#free('ffn') };
+    return ranksOf(this.#shape, 'ep') > 0 ? { ...missing, ep: this.#free('ep') } : missing;
   }
 
   /** Gives the candidate a rank; the last one makes the mesh complete. Throws the refusal. */
@@ -57,7 +58,7 @@ export class Membership {
     this.#config ??= config;
     const member: Member = { member: memberOf(this.#shape, role, rank), role, rank, nonce, endpoint };
     this.#members.set(member.member, member);
-    if (this.#members.size === this.#shape.attention + this.#shape.ffn) this.#epoch = 1;
+    if (this.#members.size === sizeOfMesh(this.#shape)) this.#epoch = 1;
     return member;
   }
 
@@ -72,16 +73,19 @@ export class Membership {
   }
 
   #seat(role: Role, wanted: number | undefined): number {
-    const size = this.#shape[role];
+    const size = ranksOf(this.#shape, role);
+    if (size === 0)
+      throw invalidArgument('role', role, `a role of this mesh, which has ${shapeText(this.#shape)}`, {
+        phase: 'join',
+      });
     if (wanted !== undefined && !(Number.isInteger(wanted) && wanted >= 0 && wanted < size)) {
       throw invalidArgument('rank', wanted, `0 to ${size - 1}: this mesh has ${size} ${role} ranks`, {
         phase: 'join',
       });
     }
     if (this.#epoch > 0) {
-      const { attention, ffn } = this.#shape;
       throw refusal(
-        `this mesh of ${attention} attention and ${ffn} ffn ranks was completed and takes no new members; ` +
+        `this mesh of ${shapeText(this.#shape)} was completed and takes no new members; ` +
           'start a new coordinator for a new mesh',
       );
     }
@@ -97,7 +101,7 @@ export class Membership {
   }
 
   #free(role: Role): number[] {
-    const ranks = Array.from({ length: this.#shape[role] }, (_, rank) => rank);
+    const ranks = Array.from({ length: ranksOf(this.#shape, role) }, (_, rank) => rank);
     return ranks.filter((rank) => !this.#members.has(memberOf(this.#shape, role, rank)));
   }
 }

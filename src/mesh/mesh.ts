@@ -2,7 +2,9 @@ import { AttentionSide } from '../afd/attention.js';
 import type { ExchangeContext } from '../afd/context.js';
 import { FfnSide } from '../afd/ffn.js';
 import type { ResolvedLayout } from '../afd/layout.js';
+import type { WaitOptions } from '../afd/wait.js';
 import { closedError, invalidArgument, type PeerName, WeftError } from '../errors.js';
+import { ExpertSide } from '../expert/side.js';
 import type { NativeEndpoint, NativePeer } from '../native.js';
 import type { DType } from '../tensor/dtype.js';
 import { Heap } from '../tensor/heap.js';
@@ -11,6 +13,7 @@ import type { ControlSession } from './control-client.js';
 import {
   type Departure,
   type EndpointDescriptor,
+  exchangeShape,
   type Member,
   type Role,
   type Roster,
@@ -48,9 +51,23 @@ export interface PeerTraffic {
   arrivals: number;
 }
 
+export interface AgreeOptions extends WaitOptions {
+  /** Members to go on without, though they may be there. Default: none but those who have departed. */
+  without?: readonly PeerName[];
+}
+
+/** The same for all members that agreed. */
+export interface AgreedMembers {
+  /** Of the mesh, one more with every departure. */
+  epoch: number;
+  /** All who have departed so far, in that order. */
+  gone: PeerName[];
+}
+
 export interface ChosenPeer extends NativePeer {
   readonly of: Member;
-  readonly transport: TransportName;
+  /** 'self': a rank of an expert-parallel mesh is one of its own peers. */
+  readonly transport: TransportName | 'self';
 }
 
 interface MeshParts {
@@ -75,6 +92,7 @@ export class Mesh implements AsyncDisposable {
   readonly #parts: MeshParts;
   readonly #attention: AttentionSide | undefined;
   readonly #ffn: FfnSide | undefined;
+  readonly #ep: ExpertSide | undefined;
   #closing: Promise<void> | undefined;
 
   /** @internal */
@@ -100,8 +118,7 @@ export class Mesh implements AsyncDisposable {
     const context: ExchangeContext = {
       endpoint,
       layout,
-      attention: roster.attention,
-      ffn: roster.ffn,
+      ...exchangeShape(roster),
       rank: this.rank,
       arena,
       heap: this.#heap,
@@ -110,18 +127,24 @@ export class Mesh implements AsyncDisposable {
       lossOf: (peer) => endpoint.reason(this.#peerIndex(peer)),
       isClosed: () => this.closed,
     };
-    if (this.role === 'attention') this.#attention = new AttentionSide(context);
-    else this.#ffn = new FfnSide(context);
+    if (this.role !== 'ffn') this.#attention = new AttentionSide(context);
+    if (this.role !== 'attention') this.#ffn = new FfnSide(context);
+    if (this.role === 'ep') this.#ep = new ExpertSide(context, this.#attention!, this.#ffn!);
   }
 
-  /** The attention side. @throws WeftError WEFT_STATE on an FFN member */
+  /** The attention side. @throws WeftError WEFT_STATE on a member of another role */
   get attention(): AttentionSide {
-    return this.#attention ?? this.#wrongRole('attention');
+    return (this.role === 'attention' && this.#attention) || this.#wrongRole('attention');
   }
 
-  /** The FFN side. @throws WeftError WEFT_STATE on an attention member */
+  /** The FFN side. @throws WeftError WEFT_STATE on a member of another role */
   get ffn(): FfnSide {
-    return this.#ffn ?? this.#wrongRole('ffn');
+    return (this.role === 'ffn' && this.#ffn) || this.#wrongRole('ffn');
+  }
+
+  /** Dispatch and combine among the ranks of an expert-parallel mesh. @throws WeftError WEFT_STATE in another mesh */
+  get ep(): ExpertSide {
+    return this.#ep ?? this.#wrongRole('ep');
   }
 
   get closed(): boolean {
@@ -146,7 +169,7 @@ export class Mesh implements AsyncDisposable {
 
   /** For every peer: the transport in use, and why not a better one. */
   explain(): PeerExplanation[] {
-    return this.#parts.peers.map(({ of, transport }, index) => {
+    return this.#others((of, transport, index) => {
       const path = this.#endpoint.path(index);
       return {
         peer: { role: of.role, rank: of.rank },
@@ -159,10 +182,18 @@ export class Mesh implements AsyncDisposable {
 
   /** For every peer: what was sent to it and came from it, by transports that count it. */
   traffic(): PeerTraffic[] {
-    return this.#parts.peers.map(({ of }, index) => {
+    return this.#others((of, _, index) => {
       const [messages, requests, bytes, arrivals] = this.#endpoint.traffic(index);
       return { peer: { role: of.role, rank: of.rank }, messages, requests, bytes, arrivals };
     });
+  }
+
+  /**
+   * Memory that the exchange takes now, in bytes: the pages of this member's registered memory (slots, heap) that were
+   * touched, and of its copies of what peers sent, over transports without shared memory.
+   */
+  memoryBytes(): number {
+    return this.closed ? 0 : this.#endpoint.memoryBytes();
   }
 
   /**
@@ -176,7 +207,44 @@ export class Mesh implements AsyncDisposable {
   }
 
   #peerIndex(peer: PeerName): number {
-    return this.#parts.peers.findIndex(({ of }) => of.role === peer?.role && of.rank === peer.rank);
+    return this.#parts.peers.findIndex(
+      ({ of, transport }) => of.role === peer?.role && of.rank === peer.rank && transport !== 'self',
+    );
+  }
+
+  #others<T>(about: (of: Member, transport: TransportName, index: number) => T): T[] {
+    return this.#parts.peers.flatMap(({ of, transport }, index) =>
+      transport === 'self' ? [] : [about(of, transport, index)],
+    );
+  }
+
+  /**
+   * Asks who is gone, together with all other members that are left: each must call it, once for each incident. Resolves
+   * when all have, with the same answer for all. Members named in `without` that are still there (stopped, or too slow)
+   * are expelled: they are lost to everybody. Links to all who are gone are given up.
+   *
+   * @throws WeftError WEFT_DEADLINE, WEFT_ABORTED, WEFT_UNAVAILABLE (no coordinator any more), WEFT_STATE (the others go on
+   * without this member), WEFT_INVALID_ARGUMENT
+   */
+  async agree(options: AgreeOptions = {}): Promise<AgreedMembers> {
+    const { without = [], deadlineMs = this.#parts.deadlineMs, signal } = options;
+    if (this.closed) throw closedError('this mesh', 'agree');
+    const { roster } = this;
+    const members = without.map((peer) => {
+      const found = roster.members.find(({ role, rank }) => role === peer?.role && rank === peer.rank);
+      if (found === undefined || found.member === this.#session.member)
+        throw invalidArgument('without', peer, 'other members of this mesh, as { role, rank }', {
+          phase: 'agree',
+        });
+      return found.member;
+    });
+    const epoch = await this.#session.agree(members, { deadlineMs, ...(signal && { signal }) });
+    const gone = this.#session.departed.filter((departure) => departure.epoch <= epoch);
+    for (const peer of gone) {
+      const index = this.#peerIndex(peer);
+      if (index >= 0 && !this.closed) this.#endpoint.drop(index);
+    }
+    return { epoch, gone: gone.map(({ role, rank }) => ({ role, rank })) };
   }
 
   /** Calls `listener` for every member that left or was lost, as the coordinator tells. Returns how to stop that. */

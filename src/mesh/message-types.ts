@@ -1,5 +1,5 @@
 import type { ConfigObject, ConfigValue } from './config-hash.js';
-import type { DepartureReason, EndpointDescriptor, MissingRanks, Role, Roster } from './roster.js';
+import type { DepartureReason, EndpointDescriptor, MeshShape, MissingRanks, Role, Roster } from './roster.js';
 
 /** First message of the coordinator. */
 export interface Challenge {
@@ -31,6 +31,8 @@ export interface Join {
   role: Role;
   /** Absent: the lowest free one. */
   rank?: number;
+  /** Which of the coordinator's meshes. Absent: ''. */
+  channel?: string;
   /** For the proofs of the data plane. */
   nonce: Uint8Array;
   config: ConfigObject;
@@ -39,12 +41,10 @@ export interface Join {
   endpoint: EndpointDescriptor;
 }
 
-export interface Accepted {
+export interface Accepted extends MeshShape {
   type: 'accepted';
   member: number;
   rank: number;
-  attention: number;
-  ffn: number;
   /** Interval of the coordinator's pings. */
   heartbeatMs: number;
   /** Intervals without a sign of life after which either side gives the other up. */
@@ -92,6 +92,28 @@ export interface Leave {
   type: 'leave';
 }
 
+/** The client goes on without these members, besides those who have departed, and waits for what all others say. */
+export interface Agree {
+  type: 'agree';
+  /** Its own count, for the answer. */
+  turn: number;
+  /** Members. */
+  without: number[];
+}
+
+/** What the client said in that turn does not count any more: it waits for no answer. */
+export interface Withdraw {
+  type: 'withdraw';
+  turn: number;
+}
+
+/** All whom nobody suspects have said so: who has departed up to this epoch is gone, for all of them. */
+export interface Agreed {
+  type: 'agreed';
+  turn: number;
+  epoch: number;
+}
+
 /** The errors a coordinator answers with. */
 export type RefusalCode =
   | 'WEFT_AUTH'
@@ -101,6 +123,14 @@ export type RefusalCode =
   | 'WEFT_PROTOCOL'
   | 'WEFT_STATE';
 
-export type ClientMessage = Prove | Join | Leave;
-export type ServerMessage = Challenge | Welcome | Accepted | Waiting | RosterMessage | Departed | Refused;
+export type ClientMessage = Prove | Join | Leave | Agree | Withdraw;
+export type ServerMessage =
+  | Challenge
+  | Welcome
+  | Accepted
+  | Waiting
+  | RosterMessage
+  | Departed
+  | Agreed
+  | Refused;
 export type ControlMessage = ClientMessage | ServerMessage;

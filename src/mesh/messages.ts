@@ -4,6 +4,7 @@ import { decode } from './codec.js';
 import type { ConfigObject, ConfigValue } from './config-hash.js';
 import { toConfigObject } from './config-hash.js';
 import {
+  MAX_CHANNEL_NAME,
   MAX_MEMBERS,
   MAX_MISMATCHES,
   MAX_REASON,
@@ -36,9 +37,15 @@ const natural = z.int().min(0);
 const version = natural.max(0xffff_ffff);
 const index = natural.max(MAX_MEMBERS - 1);
 const count = z.int().min(1).max(MAX_MEMBERS);
-const role = z.enum(['attention', 'ffn']);
+const role = z.enum(['attention', 'ffn', 'ep']);
 const ranks = z.array(index).max(MAX_MEMBERS);
-const missing = z.strictObject({ attention: ranks, ffn: ranks });
+const missing = z.strictObject({ attention: ranks, ffn: ranks, ep: ranks.exactOptional() });
+// Attention and ffn ranks, or ep ranks.
+const shape = {
+  attention: natural.max(MAX_MEMBERS),
+  ffn: natural.max(MAX_MEMBERS),
+  ep: count.exactOptional(),
+};
 const text = z.string().max(MAX_REASON);
 
 /** Plain already, by the frame gate; what JSON has no form for is refused here. */
@@ -85,12 +92,14 @@ const join = z.strictObject({
   role,
   // Any integer: a rank out of range is answered in words, not as a malformed message.
   rank: z.int().exactOptional(),
+  channel: z.string().max(MAX_CHANNEL_NAME).exactOptional(),
   nonce: bytes(NONCE_BYTES),
   config,
   configHash: bytes(32),
   endpoint,
 });
 const leave = z.strictObject({ type: z.literal('leave') });
+const agree = z.strictObject({ type: z.literal('agree'), turn: natural, without: ranks });
 
 const challenge = z.strictObject({
   type: z.literal('challenge'),
@@ -103,8 +112,7 @@ const accepted = z.strictObject({
   type: z.literal('accepted'),
   member: index,
   rank: index,
-  attention: count,
-  ffn: count,
+  ...shape,
   heartbeatMs: z.int().min(1),
   missedHeartbeats: z.int().min(1),
 });
@@ -113,8 +121,7 @@ const roster = z.strictObject({
   type: z.literal('roster'),
   meshId: bytes(MESH_ID_BYTES),
   epoch: natural,
-  attention: count,
-  ffn: count,
+  ...shape,
   members: z.array(member).max(MAX_MEMBERS),
 });
 const departed = z.strictObject({
@@ -123,6 +130,8 @@ const departed = z.strictObject({
   reason: z.enum(['left', 'lost']),
   epoch: natural,
 });
+const withdraw = z.strictObject({ type: z.literal('withdraw'), turn: natural });
+const agreed = z.strictObject({ type: z.literal('agreed'), turn: natural, epoch: natural });
 const mismatch = z.strictObject({
   field: z.string(),
   expected: configValue.exactOptional(),
@@ -141,6 +150,8 @@ export const clientMessageSchema: z.ZodType<ClientMessage> = z.discriminatedUnio
   prove,
   join,
   leave,
+  agree,
+  withdraw,
 ]);
 
 /** What the coordinator may send, by `type`. */
@@ -151,6 +162,7 @@ export const serverMessageSchema: z.ZodType<ServerMessage> = z.discriminatedUnio
   waiting,
   roster,
   departed,
+  agreed,
   refused,
 ]);
 

@@ -1,7 +1,7 @@
-/** The two sides of an attention-FFN mesh. */
-export type Role = 'attention' | 'ffn';
+/** The two sides of an attention-FFN mesh; 'ep' is a rank of an expert-parallel one, where every rank is both. */
+export type Role = 'attention' | 'ffn' | 'ep';
 
-export const ROLES: readonly Role[] = ['attention', 'ffn'];
+export const ROLES: readonly Role[] = ['attention', 'ffn', 'ep'];
 
 /** A plain value in the address of a transport this version knows nothing of. */
 export type EndpointValue = string | number | boolean | Uint8Array;
@@ -33,7 +33,7 @@ export interface EndpointDescriptor {
 }
 
 export interface Member {
-  /** Mesh-wide id: attention r is r, ffn r is `attention + r`. */
+  /** Mesh-wide id: attention r is r, ffn r is `attention + r`; ep r is r. */
   member: number;
   role: Role;
   /** Number within the role, from 0. */
@@ -48,16 +48,18 @@ export interface Roster {
   meshId: Uint8Array;
   /** 0 while members are missing, 1 when complete, one more with every departure after that. */
   epoch: number;
-  /** Number of attention ranks (M). */
+  /** Number of attention ranks (M); 0 in an expert-parallel mesh. */
   attention: number;
-  /** Number of FFN ranks (N). */
+  /** Number of FFN ranks (N); 0 in an expert-parallel mesh. */
   ffn: number;
+  /** Number of ranks of an expert-parallel mesh. */
+  ep?: number;
   /** By member id, ascending. Those who departed are not in it. */
   members: Member[];
 }
 
-/** The mesh's two sizes. */
-export type MeshShape = Pick<Roster, 'attention' | 'ffn'>;
+/** The mesh's sizes: attention and ffn, or ep. */
+export type MeshShape = Pick<Roster, 'attention' | 'ffn' | 'ep'>;
 
 /** Why a member is gone: it said so, or its connection broke or went silent. */
 export type DepartureReason = 'left' | 'lost';
@@ -75,13 +77,40 @@ export interface Departure {
 export interface MissingRanks {
   attention: number[];
   ffn: number[];
+  /** In an expert-parallel mesh. */
+  ep?: number[];
+}
+
+/** Ranks of a role. */
+export function ranksOf(shape: MeshShape, role: Role): number {
+  return shape[role] ?? 0;
+}
+
+/** Members in all. */
+export function sizeOfMesh(shape: MeshShape): number {
+  return ROLES.reduce((sum, role) => sum + ranksOf(shape, role), 0);
+}
+
+/** The two sides of the mesh's exchange: those of an expert-parallel mesh are the same ranks. */
+export function exchangeShape(shape: MeshShape): { attention: number; ffn: number } {
+  const { attention, ffn, ep } = shape;
+  return ep === undefined ? { attention, ffn } : { attention: ep, ffn: ep };
+}
+
+/** "2 attention and 3 ffn ranks" */
+export function shapeText(shape: MeshShape): string {
+  const parts = ROLES.filter((role) => ranksOf(shape, role) > 0).map(
+    (role) => `${ranksOf(shape, role)} ${role}`,
+  );
+  return `${parts.join(' and ')} ranks`;
 }
 
 export function memberOf(shape: MeshShape, role: Role, rank: number): number {
-  return role === 'attention' ? rank : shape.attention + rank;
+  return role === 'ffn' ? shape.attention + rank : rank;
 }
 
 export function seatOf(shape: MeshShape, member: number): { role: Role; rank: number } {
+  if (ranksOf(shape, 'ep') > 0) return { role: 'ep', rank: member };
   return member < shape.attention
     ? { role: 'attention', rank: member }
     : { role: 'ffn', rank: member - shape.attention };
@@ -89,9 +118,9 @@ export function seatOf(shape: MeshShape, member: number): { role: Role; rank: nu
 
 /** "attention 1 and ffn 0, 2"; "nobody" when none is missing. Long lists are cut, with a count of the rest. */
 export function missingText(missing: MissingRanks): string {
-  const parts = ROLES.filter((role) => missing[role].length > 0).map((role) => {
-    const shown = missing[role].slice(0, 16);
-    const rest = missing[role].length - shown.length;
+  const parts = ROLES.filter((role) => (missing[role]?.length ?? 0) > 0).map((role) => {
+    const shown = missing[role]!.slice(0, 16);
+    const rest = missing[role]!.length - shown.length;
     return `${role} ${shown.join(', ')}${rest > 0 ? ` and ${rest} more` : ''}`;
   });
   return parts.length === 0 ? 'nobody' : parts.join(' and ');

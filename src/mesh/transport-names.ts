@@ -7,7 +7,7 @@ export const TRANSPORTS: readonly TransportName[] = ['loopback', 'shm', 'verbs',
 /** Those whose handshake goes to a host and a port. */
 export type NetworkTransport = Extract<TransportName, 'verbs' | 'ucx' | 'tcp'>;
 
-export function isNetwork(name: TransportName | undefined): name is NetworkTransport {
+export function isNetwork(name: string | undefined): name is NetworkTransport {
   return name === 'verbs' || name === 'ucx' || name === 'tcp';
 }
 

@@ -3,6 +3,7 @@ import type { TransportName } from '../mesh/transport-names.js';
 import type { Cases, ConformanceCase } from './cases.js';
 import { contentCases } from './cases-content.js';
 import { endCases } from './cases-end.js';
+import { expertCases } from './cases-experts.js';
 import { flowCases } from './cases-flow.js';
 import { shapeCases } from './cases-shape.js';
 import { streamCases } from './cases-stream.js';
@@ -17,6 +18,6 @@ export interface ConformanceOptions {
 /** What every transport must do, with the same results. */
 export function conformance({ transport, deadlineMs = 30_000 }: ConformanceOptions): ConformanceCase[] {
   const join: Partial<JoinOptions> = { transports: [transport], require: [transport], deadlineMs };
-  const families: Cases[] = [shapeCases, contentCases, streamCases, flowCases, endCases];
+  const families: Cases[] = [shapeCases, contentCases, streamCases, flowCases, endCases, expertCases];
   return families.flatMap((cases) => cases(join));
 }

@@ -6,7 +6,7 @@ import type { Gather } from '../afd/gather.js';
 import type { Mesh } from '../mesh/mesh.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { type Expectation, expectedResult, freeCode, freeRows } from './contents.js';
-import { claimRound, fillRows } from './fill.js';
+import { claimRound, sendRound } from './fill.js';
 import { same } from './same.js';
 import { type Facts, factsOf, noise, type Scenario } from './scenario.js';
 import { checkPart, checkRows, checkSelections, replyRowsOf, type Server, writeOutput } from './serve.js';
@@ -66,18 +66,7 @@ async function dispatchRound(
 ): Promise<AttentionRound> {
   const slot = claimRound(mesh.attention, facts, mesh.rank, generation);
   equal(slot.generation, generation, 'rounds are numbered from 1');
-  if (block >= slot.tokens) {
-    fillRows(slot, facts, mesh.rank, 0, slot.tokens);
-    return slot.dispatch();
-  }
-  const round = slot.begin();
-  for (let row = 0; row < slot.tokens; row += block) {
-    const end = Math.min(slot.tokens, row + block);
-    fillRows(slot, facts, mesh.rank, row, end);
-    slot.publish(end);
-    if (blocking !== true) await turn();
-  }
-  return round;
+  return sendRound(slot, facts, mesh.rank, block, blocking === true ? undefined : turn);
 }
 
 async function combineRound(

@@ -46,7 +46,8 @@ export function factsOf({ layout, ffn, seed = 0 }: Scenario): Facts {
     experts: count,
     topK: experts?.topK ?? 0,
     placement: [
-      ...(experts?.placement ?? Array.from({ length: count }, (_, e) => Math.floor((e * ffn) / count))),
+      ...((experts?.placement as readonly number[] | undefined) ??
+        Array.from({ length: count }, (_, e) => Math.floor((e * ffn) / count))),
     ],
     columns: [...(layout.columns ?? [])],
     metaBytes: layout.metaBytes ?? 256,

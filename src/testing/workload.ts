@@ -11,6 +11,15 @@ export {
   driveFfn,
   type FfnWork,
 } from './drive.js';
+export {
+  answerExperts,
+  checkExpertResult,
+  dispatchExperts,
+  driveExperts,
+  type ExpertWork,
+  serveExperts,
+} from './expert-drive.js';
+export { type ExpertFacts, type ExpertLoss, type ExpertScenario, expertFactsOf } from './expert-scenario.js';
 export { claimRound, fillRows } from './fill.js';
 export { same } from './same.js';
 export { type Facts, factsOf, type RoundPlace, type Scenario, tokensOf } from './scenario.js';

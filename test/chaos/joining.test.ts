@@ -1,6 +1,6 @@
 /** Members that go away while a mesh is being put together. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Role, TransportName } from 'tensorweft';
+import type { TransportName } from 'tensorweft';
 import type { workload } from 'tensorweft/testing';
 import { describe, expect, it } from 'vitest';
 import { type Cluster, useClusters } from '../support/cluster.js';
@@ -10,6 +10,7 @@ import { betweenProcesses } from '../support/transports.js';
 
 const { start } = useClusters();
 const scenario: workload.Scenario = { attention: 2, ffn: 2, rounds: 4, layout: { hidden: 16, maxTokens: 4 } };
+type Role = 'attention' | 'ffn';
 const other = (role: Role): Role => (role === 'ffn' ? 'attention' : 'ffn');
 
 /** Tells ranks to join, and waits until the coordinator has them. */

@@ -130,9 +130,14 @@ const samples: [name: string, message: ControlMessage][] = [
     { type: 'refused', code: 'WEFT_DEADLINE', reason: 'late', missing: { attention: [1], ffn: [] } },
   ],
   ['leave', { type: 'leave' }],
+  ['agree', { type: 'agree', turn: 1, without: [] }],
+  ['agree, without others', { type: 'agree', turn: 300, without: [0, 1023] }],
+  ['withdraw', { type: 'withdraw', turn: 300 }],
+  ['agreed', { type: 'agreed', turn: 300, epoch: 70_000 }],
+  ['waiting, expert-parallel', { type: 'waiting', missing: { attention: [], ffn: [], ep: [1, 3] } }],
 ];
 
-const fromClient = new Set(['prove', 'join', 'leave']);
+const fromClient = new Set(['prove', 'join', 'leave', 'agree', 'withdraw']);
 
 const malformed: [name: string, hex: string][] = [
   ['empty', ''],

@@ -16,6 +16,8 @@ const { claimRound, factsOf, fillRows } = workload;
 let mesh!: Mesh;
 let scenario: workload.Scenario;
 let facts: workload.Facts;
+let experts: workload.ExpertScenario;
+let expertFacts: workload.ExpertFacts;
 const slots = new Map<number, AttentionSlot>();
 const rounds = new Map<number, AttentionRound>();
 const parts = new Map<number, FfnPart>();
@@ -25,14 +27,23 @@ const server = (): workload.Server => ({ facts, ffn: scenario.ffn, rank: mesh.ra
 
 const commands: Commands = {
   join: async ({ scenario: given, ...options }) => {
-    scenario = given;
-    facts = factsOf(scenario);
-    mesh = await joinMesh({ ...options, layout: scenario.layout });
+    if ('ranks' in given) {
+      experts = given;
+      expertFacts = workload.expertFactsOf(given);
+    } else {
+      scenario = given;
+      facts = factsOf(given);
+    }
+    mesh = await joinMesh({ ...options, layout: given.layout });
     return { role: mesh.role, rank: mesh.rank, peers: mesh.explain() };
   },
   drive: async (work) => {
-    if (mesh.role === 'ffn') return await workload.driveFfn(mesh, scenario, work);
-    await workload.driveAttention(mesh, scenario, work);
+    if (mesh.role === 'ep') {
+      await workload.driveExperts(mesh, experts, work as workload.ExpertWork);
+      return experts.rounds;
+    }
+    if (mesh.role === 'ffn') return await workload.driveFfn(mesh, scenario, work as workload.FfnWork);
+    await workload.driveAttention(mesh, scenario, work as workload.AttentionWork);
     return scenario.rounds;
   },
   begin: async (generation) => {
@@ -70,6 +81,24 @@ const commands: Commands = {
     if (rows === undefined) part.reply();
     else part.publish(rows);
   },
+  dispatchExperts: async ({ generation, rows }) => {
+    if (rows === undefined) {
+      rounds.set(generation, await workload.dispatchExperts(mesh, expertFacts, generation));
+      return;
+    }
+    const slot = claimRound(mesh.ep, expertFacts, mesh.rank, generation);
+    rounds.set(generation, slot.begin());
+    fillRows(slot, expertFacts, mesh.rank, 0, rows);
+    slot.publish(rows);
+  },
+  serveExperts: async ({ generation, ...work }) =>
+    await workload.serveExperts(mesh, expertFacts, generation, work),
+  combineExperts: async ({ generation, blocking = false, loss, ...options }) => {
+    const round = roundOf(generation);
+    const result = blocking ? round.combineSync(options) : await round.combine(options);
+    workload.checkExpertResult(mesh, expertFacts, generation, result.data, loss);
+  },
+  agree: async (options) => await mesh.agree(options),
   drop: async (peer) => mesh.drop(peer),
   close: async () => await mesh.close(),
   reset: async () => {

@@ -5,10 +5,18 @@ import { join, Member, type Site } from './member.js';
 
 /** A mesh with every rank in a process of its own. */
 export interface Cluster extends Site {
+  scenario: workload.Scenario;
   coordinator: Coordinator;
   attention: Member[];
   ffn: Member[];
   /** All of them, attention first. */
+  members: Member[];
+}
+
+/** An expert-parallel mesh, likewise. */
+export interface ExpertCluster extends Site {
+  coordinator: Coordinator;
+  /** By rank. */
   members: Member[];
 }
 
@@ -17,6 +25,11 @@ export interface Clusters {
   start(scenario: workload.Scenario, transport: TransportName, deadlineMs?: number): Promise<Cluster>;
   /** The same, with all members joined. */
   open(scenario: workload.Scenario, transport: TransportName, deadlineMs?: number): Promise<Cluster>;
+  openExperts(
+    scenario: workload.ExpertScenario,
+    transport: TransportName,
+    deadlineMs?: number,
+  ): Promise<ExpertCluster>;
 }
 
 /**
@@ -36,20 +49,27 @@ export function useClusters(): Clusters {
     await Promise.all(idle.splice(0).map((member) => member.end()));
   });
 
+  const take = (role: string, count: number): Member[] =>
+    Array.from({ length: count }, (_, rank) => {
+      const member = idle.shift() ?? new Member('');
+      member.name = `${role} ${rank}`;
+      busy.push(member);
+      return member;
+    });
   const start: Clusters['start'] = async (scenario, transport, deadlineMs = 20_000) => {
     const coordinator = await startCoordinator({ attention: scenario.attention, ffn: scenario.ffn });
     coordinators.push(coordinator);
-    const take = (role: string, count: number): Member[] =>
-      Array.from({ length: count }, (_, rank) => {
-        const member = idle.shift() ?? new Member('');
-        member.name = `${role} ${rank}`;
-        busy.push(member);
-        return member;
-      });
     const [attention, ffn] = [take('attention', scenario.attention), take('ffn', scenario.ffn)];
     return { coordinator, scenario, transport, deadlineMs, attention, ffn, members: [...attention, ...ffn] };
   };
-  return { start, open: async (...site) => await joinAll(await start(...site)) };
+  const openExperts: Clusters['openExperts'] = async (scenario, transport, deadlineMs = 20_000) => {
+    const coordinator = await startCoordinator({ ep: scenario.ranks });
+    coordinators.push(coordinator);
+    const cluster = { coordinator, scenario, transport, deadlineMs, members: take('ep', scenario.ranks) };
+    await Promise.all(cluster.members.map((member, rank) => join(member, cluster, 'ep', rank)));
+    return cluster;
+  };
+  return { start, openExperts, open: async (...site) => await joinAll(await start(...site)) };
 }
 
 /** The member, ready for another test; undefined when it is gone, and then it is. */

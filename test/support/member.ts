@@ -107,7 +107,7 @@ export class Member {
 
 export interface Site {
   coordinator: { url: string; token: string };
-  scenario: workload.Scenario;
+  scenario: workload.Scenario | workload.ExpertScenario;
   transport: TransportName;
   deadlineMs?: number;
 }

@@ -4,6 +4,7 @@
 
 #include <functional>
 
+#include "exchange/arena_plan.h"
 #include "memory/arena.h"
 #include "support/configs.h"
 
@@ -43,10 +44,14 @@ TEST(ExchangeConfig, ExpertsArePlacedOnRanksThatExist) {
   EXPECT_EQ(after([](C& c) { c.top_k = 0; }), Code::invalid_argument);
   EXPECT_EQ(after([](C& c) { c.experts = 0; }), Code::invalid_argument);
   EXPECT_EQ(after([](C& c) { c.top_k = c.experts + 1; }), Code::invalid_argument);
-  EXPECT_EQ(after([](C& c) { c.placement.pop_back(); }), Code::invalid_argument);
-  EXPECT_EQ(after([](C& c) { c.placement[0] = 3; }), Code::invalid_argument);
+  EXPECT_EQ(after([](C& c) { c.placement = {0, 1, 2}; }), Code::invalid_argument);
+  EXPECT_EQ(after([](C& c) {
+              c.placement = {}, c.placement.add(3);
+              for (uint32_t e = 1; e < c.experts; ++e) c.placement.add(0);
+            }),
+            Code::invalid_argument);
   EXPECT_EQ(after([](C& c) { c.max_tokens = wire::kMaxRows / c.top_k + 1; }), Code::invalid_argument);
-  const auto without_experts = [](C& c) { c.experts = c.top_k = 0, c.placement.clear(); };
+  const auto without_experts = [](C& c) { c.experts = c.top_k = 0, c.placement = {}; };
   EXPECT_EQ(after(without_experts), Code::invalid_argument) << "routed";
   EXPECT_EQ(after([&](C& c) { without_experts(c), c.routed = false; }), Code::invalid_argument) << "weighted";
   EXPECT_EQ(after([&](C& c) { without_experts(c), c.routed = false, c.combine = CombineKind::sum; }),
@@ -100,7 +105,7 @@ TEST(ExchangeConfig, PublicationsAndTheHeapFollowEachOtherInTheArena) {
   const auto layout = reply_layout(good());
   EXPECT_EQ(publication_offset(layout, 0), kArenaHeaderBytes);
   EXPECT_EQ(publication_offset(layout, 2), kArenaHeaderBytes + 2 * layout.bytes());
-  EXPECT_EQ(heap_offset(layout, 2), publication_offset(layout, 2));
+  EXPECT_EQ(ArenaPlan(good()).reply_at(1), publication_offset(layout, 1));
 }
 
 }  // namespace

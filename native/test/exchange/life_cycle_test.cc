@@ -95,7 +95,7 @@ TEST_P(LifeCycle, ACancelledCombineCanBeRetriedToo) {
   Steps steps(GetParam(), plain_config({1, 1}));
   const uint64_t g = steps.dispatch(0, 1);
   Combine& combine = steps.attention(0).combine(g);
-  combine.aim(steps.out.data(), false, false);
+  combine.aim(steps.out.data(), false);
   combine.rearm(deadline_after_ms(10'000));
   std::atomic<int32_t> flag{1};
   EXPECT_EQ(steps.attention_endpoint(0).wait(combine, &flag), Code::aborted);
@@ -189,7 +189,7 @@ TEST_P(LifeCycle, WhatALostRankContributedDoesNotDependOnWhenItWasLost) {
   steps.compute(1, 0, g, 0, 3, 100);
   ASSERT_EQ(steps.ffn(1).reply(0, g, 6, 3), Code::ok);
   Combine& combine = steps.attention(0).combine(g);
-  combine.aim(steps.out.data(), false, true);
+  combine.aim(steps.out.data(), false, OnLoss::skip);
   combine.rearm(deadline_after_ms(50));
   ASSERT_EQ(steps.attention_endpoint(0).wait(combine), Code::deadline);
   EXPECT_EQ(combine.done_rows(), 3u) << "three rows are summed already";

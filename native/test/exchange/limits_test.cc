@@ -81,7 +81,7 @@ TEST_P(Limits, ARankThatNobodyChoseTakesNothingAndStillReplies) {
   auto* experts = reinterpret_cast<int32_t*>(steps.attention(0).publisher().column(g, columns.experts));
   // All tokens to one expert.
   for (uint32_t i = 0; i < 8 * config.top_k; ++i) experts[i] = 1;
-  const uint32_t chosen = config.placement[1];
+  const uint32_t chosen = config.placement.of(1)[0];
   ASSERT_EQ(steps.attention(0).publish(g, 8, 8, 0, 0), Code::ok);
   for (uint32_t f = 0; f < 2; ++f) {
     ASSERT_EQ(steps.collect(f), Code::ok);

@@ -39,7 +39,7 @@ void attention(Steps& steps, uint32_t a, uint32_t rounds) {
     flight.generation = steps.dispatch(a, static_cast<uint32_t>(g % 9));
     ASSERT_EQ(flight.generation, g);
     Combine& combine = steps.attention(a).combine(g);
-    combine.aim(flight.out.data(), false, false);
+    combine.aim(flight.out.data(), false);
     combine.rearm(deadline_after_ms(kPatienceMs));
     flight.later = std::make_unique<Later>(combine);
     ASSERT_TRUE(steps.attention_endpoint(a).submit(*flight.later));

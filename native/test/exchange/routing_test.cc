@@ -38,17 +38,18 @@ TEST(Routing, PlansAreWhatASecondMakingGives) {
   Random random(seed.value);
   for (int i = 0; i < 300; ++i) {
     const auto config = random_config(random);
-    const Choice choice = choose(config, random);
+    Choice choice = choose(config, random);
     CombinePlan plan(config);
     std::vector<std::vector<uint32_t>> lists(config.ffn, std::vector<uint32_t>(config.max_tokens, 0xFFFF));
     std::vector<uint32_t*> pointers;
     for (auto& list : lists) pointers.push_back(list.data());
-    ASSERT_EQ(plan.make(config, choice.rows, choice.experts.data(), choice.weights.data(), pointers.data()),
+    ASSERT_EQ(plan.make(config, 0, choice.rows, choice.experts.data(), choice.weights.data(), pointers.data(),
+                        nullptr),
               Code::ok);
 
     const auto rank_of = [&](uint32_t t, uint32_t k) {
       const int32_t e = choice.experts[t * config.top_k + k];
-      return e < 0 ? -1 : static_cast<int>(config.placement[static_cast<size_t>(e)]);
+      return e < 0 ? -1 : static_cast<int>(config.placement.of(static_cast<uint32_t>(e))[0]);
     };
     std::vector<uint32_t> taken(config.ffn), replies(config.ffn);
     std::vector<Term> terms;
@@ -61,10 +62,15 @@ TEST(Routing, PlansAreWhatASecondMakingGives) {
                            choice.weights[t * config.top_k + k]});
       for (uint32_t r = 0; r < config.ffn; ++r) {
         bool takes = false;
-        for (uint32_t k = 0; k < config.top_k; ++k) takes |= rank_of(t, k) == static_cast<int>(r);
+        float weight = 0;
+        for (uint32_t k = 0; k < config.top_k; ++k) {
+          if (rank_of(t, k) != static_cast<int>(r)) continue;
+          takes = true;
+          weight += choice.weights[t * config.top_k + k];
+        }
         if (!takes) continue;
         ASSERT_EQ(lists[r][taken[r]], t);
-        if (!weighted) terms.push_back({r, taken[r], 1});
+        if (!weighted) terms.push_back({r, taken[r], weight});
         ++taken[r];
       }
     }
@@ -80,6 +86,37 @@ TEST(Routing, PlansAreWhatASecondMakingGives) {
   }
 }
 
+TEST(Routing, OtherWeightsGiveThePlanThatTheyWouldHaveMade) {
+  const Seed seed;
+  Random random(seed.value);
+  for (int i = 0; i < 300; ++i) {
+    auto config = random_config(random);
+    config.combine = CombineKind::weighted;
+    const Choice choice = choose(config, random);
+    std::vector<float> others;
+    for (size_t n = 0; n < choice.weights.size(); ++n) others.push_back(random.unit());
+    const auto made = [&](const std::vector<float>& weights) {
+      CombinePlan plan(config);
+      auto experts = choice.experts;
+      std::vector<std::vector<uint32_t>> lists(config.ffn, std::vector<uint32_t>(config.max_tokens));
+      std::vector<uint32_t*> pointers;
+      for (auto& list : lists) pointers.push_back(list.data());
+      EXPECT_EQ(plan.make(config, 0, choice.rows, experts.data(), weights.data(), pointers.data(), nullptr),
+                Code::ok);
+      return plan;
+    };
+    CombinePlan plan = made(choice.weights);
+    plan.reweigh(config, choice.rows, others.data());
+    const CombinePlan want = made(others);
+    ASSERT_EQ(plan.first_term, want.first_term);
+    for (uint32_t n = 0; n < want.first_term[choice.rows]; ++n) {
+      ASSERT_EQ(plan.terms[n].rank, want.terms[n].rank);
+      ASSERT_EQ(plan.terms[n].row, want.terms[n].row);
+      ASSERT_EQ(plan.terms[n].weight, want.terms[n].weight);
+    }
+  }
+}
+
 TEST(Routing, BothSidesCountTheSameSelections) {
   const Seed seed;
   Random random(seed.value);
@@ -87,13 +124,13 @@ TEST(Routing, BothSidesCountTheSameSelections) {
     auto config = random_config(random);
     config.combine = CombineKind::weighted;
     config.routed = random.chance(50);
-    const Choice choice = choose(config, random);
+    Choice choice = choose(config, random);
     CombinePlan plan(config);
     std::vector<std::vector<uint32_t>> lists(config.ffn, std::vector<uint32_t>(config.max_tokens));
     std::vector<uint32_t*> pointers;
     for (auto& list : lists) pointers.push_back(list.data());
-    ASSERT_EQ(plan.make(config, choice.rows, choice.experts.data(), choice.weights.data(),
-                        config.routed ? pointers.data() : nullptr),
+    ASSERT_EQ(plan.make(config, 0, choice.rows, choice.experts.data(), choice.weights.data(),
+                        config.routed ? pointers.data() : nullptr, nullptr),
               Code::ok);
     for (uint32_t r = 0; r < config.ffn; ++r) {
       Selections selections(config);

@@ -42,6 +42,7 @@ class Holdings {
     EXPECT_EQ(allocated, 0u) << who << " allocates in the steady state";
     EXPECT_EQ(open_descriptors(), descriptors_) << who;
     if (!kSanitized) {
+      EXPECT_GT(resident_, 0u);
       EXPECT_LT(resident_bytes(), resident_ + (1 << 20)) << who << " grows";
     }
   }
@@ -90,7 +91,7 @@ void attention(Rank& rank, const Run& run) {
     }
     if (side.publish(g, kRows, kRows, 0, 0) != Code::ok) FAIL() << "publish of round " << i;
     Combine& combine = side.combine(g);
-    combine.aim(out.data(), false, false);
+    combine.aim(out.data(), false);
     combine.rearm(deadline_after_ms(20'000));
     const Code code = wait_for(*rank.endpoint, combine, run.in_service ? later[g % 3].get() : nullptr);
     if (code != Code::ok) FAIL() << "round " << i << " ended with code " << static_cast<int>(code);

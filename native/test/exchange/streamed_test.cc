@@ -39,7 +39,7 @@ TEST_P(Streamed, TheAttentionSideReducesBlocksAsTheyArrive) {
   for (uint32_t f = 0; f < 2; ++f) ASSERT_EQ(steps.collect(f), Code::ok);
   steps.out.repaint();
   Combine& combine = steps.attention(0).combine(g);
-  combine.aim(steps.out.data(), false, false);
+  combine.aim(steps.out.data(), false);
   EXPECT_EQ(combine.step(), Code::again);
   EXPECT_EQ(combine.done_rows(), 0u);
   const auto publish = [&](uint32_t f, uint32_t from, uint32_t to) {

@@ -90,7 +90,7 @@ bool Cluster::stay(Rank& rank, uint32_t number) {
 
 Code Cluster::combine(Rank& rank, uint64_t generation, std::vector<uint16_t>& out, bool skip_lost) {
   Combine& operation = rank.attention->combine(generation);
-  operation.aim(out.data(), false, skip_lost);
+  operation.aim(out.data(), false, skip_lost ? OnLoss::skip : OnLoss::error);
   operation.rearm(deadline_after_ms(200));
   const Code code = rank.endpoint->wait(operation);
   rank.attention->finish(generation, code);

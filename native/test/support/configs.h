@@ -46,7 +46,7 @@ inline ExchangeConfig config_of(const Kind& kind, Shape shape, uint32_t hidden, 
     config.top_k = kind.top_k;
     config.experts = std::max(2 * shape.n, kind.top_k) + 1;
     // Neither blocks nor round robin, so that nothing is right by chance.
-    for (uint32_t e = 0; e < config.experts; ++e) config.placement.push_back((e * e + 1) % shape.n);
+    for (uint32_t e = 0; e < config.experts; ++e) config.placement.add((e * e + 1) % shape.n);
   }
   config.extra_columns = {4, 1, 12};
   return config;

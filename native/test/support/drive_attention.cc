@@ -91,7 +91,7 @@ void AttentionDriver::finish(size_t i) {
       advance(flight, flight.round.rows);
   out_.repaint();
   auto& combine = side_.combine(generation);
-  combine.aim(out_.data(), traffic_.f32, false);
+  combine.aim(out_.data(), traffic_.f32);
   combine.rearm(deadline_after_ms(kPatienceMs));
   const Code code = wait_for(*rank_.endpoint, combine, random_.chance(traffic_.in_service_percent));
   side_.finish(generation, code);

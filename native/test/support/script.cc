@@ -64,7 +64,7 @@ std::vector<uint32_t> Script::taken(const ScriptedRound& round, uint32_t rank) c
     bool takes = !config_.routed;
     for (uint32_t k = 0; k < config_.top_k; ++k) {
       const int32_t expert = round.experts[t * config_.top_k + k];
-      takes |= expert >= 0 && config_.placement[static_cast<size_t>(expert)] == rank;
+      takes |= expert >= 0 && config_.placement.of(static_cast<uint32_t>(expert))[0] == rank;
     }
     if (takes) tokens.push_back(t);
   }
@@ -76,7 +76,7 @@ std::vector<Selection> Script::selections(const ScriptedRound& round, uint32_t r
   for (uint32_t t = 0; t < round.rows; ++t)
     for (uint32_t k = 0; k < config_.top_k; ++k)
       if (const int32_t expert = round.experts[t * config_.top_k + k];
-          expert >= 0 && config_.placement[static_cast<size_t>(expert)] == rank)
+          expert >= 0 && config_.placement.of(static_cast<uint32_t>(expert))[0] == rank)
         list.push_back({t, expert, k});
   return list;
 }
@@ -123,7 +123,7 @@ std::vector<float> Script::combined(const ScriptedRound& round, uint32_t attenti
   if (config_.combine == CombineKind::weighted) {
     for (uint32_t k = 0; k < config_.top_k; ++k) {
       const int32_t expert = round.experts[token * config_.top_k + k];
-      if (expert < 0 || skip[config_.placement[static_cast<size_t>(expert)]]) continue;
+      if (expert < 0 || skip[config_.placement.of(static_cast<uint32_t>(expert))[0]]) continue;
       add(k, round.weights[token * config_.top_k + k], true);
     }
     return sum;
@@ -132,7 +132,7 @@ std::vector<float> Script::combined(const ScriptedRound& round, uint32_t attenti
     bool takes = !config_.routed;
     for (uint32_t k = 0; k < config_.top_k; ++k) {
       const int32_t expert = round.experts[token * config_.top_k + k];
-      takes |= expert >= 0 && config_.placement[static_cast<size_t>(expert)] == r;
+      takes |= expert >= 0 && config_.placement.of(static_cast<uint32_t>(expert))[0] == r;
     }
     if (takes && !skip[r]) add(r, 1, false);
   }

@@ -51,7 +51,7 @@ class Steps {
   Code combine(uint32_t a, uint64_t g, double within_ms = 10'000, bool skip_lost = false) {
     Combine& operation = attention(a).combine(g);
     out.repaint();
-    operation.aim(out.data(), false, skip_lost);
+    operation.aim(out.data(), false, skip_lost ? OnLoss::skip : OnLoss::error);
     operation.rearm(deadline_after_ms(within_ms));
     const Code code = attention_endpoint(a).wait(operation);
     attention(a).finish(g, code);

@@ -6,14 +6,17 @@
 #include <numeric>
 #include <thread>
 
+#include "transport/self_link.h"
+
 namespace weft::test {
 
 MeshPlan::MeshPlan(std::string transport_name, const ExchangeConfig& exchange, WaitPolicy policy)
     : transport(std::move(transport_name)),
       config(exchange),
       wait(policy),
-      dispatch(std::make_shared<wire::PublicationLayout>(dispatch_layout(exchange))),
-      reply(std::make_shared<wire::PublicationLayout>(reply_layout(exchange))) {
+      arena(std::make_shared<ArenaPlan>(exchange)),
+      dispatch(&arena->dispatch()),
+      reply(&arena->reply()) {
   static std::atomic<int> serial{0};
   key = std::to_string(getpid()) + "-" + std::to_string(serial++);
 }
@@ -23,10 +26,6 @@ wire::Bytes32 MeshPlan::proof(uint32_t from, uint32_t to) {
   proof[0] = static_cast<uint8_t>(from + 1);
   proof[31] = static_cast<uint8_t>(to + 1);
   return proof;
-}
-
-size_t MeshPlan::heap_at(uint32_t member) const {
-  return is_attention(member) ? heap_offset(*dispatch, 1) : heap_offset(*reply, config.attention);
 }
 
 EndpointOptions MeshPlan::options(uint32_t member) const {
@@ -46,21 +45,19 @@ PeerSpec MeshPlan::peer(uint32_t member, uint32_t of, const std::string& address
   spec.member = of;
   spec.transport = transport;
   spec.address = address;
-  spec.dial = is_attention(member);
+  spec.dial = config.symmetric ? member < of : is_attention(member);
   spec.our_proof = proof(member, of);
   spec.their_proof = proof(of, member);
-  if (is_attention(member))
-    spec.inbound = {{static_cast<uint16_t>(member), 0, publication_offset(*reply, member), reply.get()}};
-  else
-    spec.inbound = {{0, static_cast<uint16_t>(member - config.attention), publication_offset(*dispatch, 0),
-                     dispatch.get()}};
+  spec.inbound = arena->inbound(is_attention(member), rank(member));
+  if (member == of) spec.transport = kSelf;
   return spec;
 }
 
 std::vector<PeerSpec> MeshPlan::peers(uint32_t member, const std::vector<std::string>& addresses) const {
   std::vector<PeerSpec> specs;
   for (uint32_t of = 0; of < members(); ++of)
-    if (is_attention(of) != is_attention(member)) specs.push_back(peer(member, of, addresses[of]));
+    if (config.symmetric || is_attention(of) != is_attention(member))
+      specs.push_back(peer(member, of, addresses[of]));
   return specs;
 }
 
@@ -86,10 +83,13 @@ Expected<void> Rank::connect(const MeshPlan& plan, uint32_t member, const std::v
   if (auto done = endpoint->connect(plan.peers(member, addresses), deadline, cancelled); !done) return done;
   std::vector<size_t> links(endpoint->peers());
   std::iota(links.begin(), links.end(), 0);
+  const uint32_t number = plan.rank(member);
   if (plan.is_attention(member))
-    attention = std::make_unique<AttentionSide>(*endpoint, plan.config, links);
-  else
-    ffn = std::make_unique<FfnSide>(*endpoint, plan.config, member - plan.config.attention, links);
+    attention = std::make_unique<AttentionSide>(*endpoint, plan.config, number, links);
+  if (plan.config.symmetric)
+    expert = std::make_unique<ExpertSide>(*endpoint, plan.config, number, links);
+  else if (!plan.is_attention(member))
+    ffn = std::make_unique<FfnSide>(*endpoint, plan.config, number, links);
   return {};
 }
 

@@ -1,12 +1,14 @@
-// M attention and N ffn members: how the native tests set up a mesh, in one process or (one member each) in
-// several.
+// M attention and N ffn members, or the ranks of a symmetric mesh: how the native tests set up a mesh, in one
+// process or (one member each) in several.
 #pragma once
 
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "exchange/arena_plan.h"
 #include "exchange/attention.h"
+#include "exchange/expert.h"
 #include "exchange/ffn.h"
 
 namespace weft::test {
@@ -15,9 +17,11 @@ namespace weft::test {
 struct MeshPlan {
   MeshPlan(std::string transport, const ExchangeConfig& config, WaitPolicy wait = {});
 
-  uint32_t members() const { return config.attention + config.ffn; }
+  uint32_t members() const { return config.attention + (config.symmetric ? 0 : config.ffn); }
   bool is_attention(uint32_t member) const { return member < config.attention; }
-  size_t heap_at(uint32_t member) const;
+  // Its number on its side.
+  uint32_t rank(uint32_t member) const { return is_attention(member) ? member : member - config.attention; }
+  size_t heap_at(uint32_t member) const { return arena->heap_at(is_attention(member)); }
   size_t arena_bytes(uint32_t member) const { return heap_at(member) + heap_bytes; }
   EndpointOptions options(uint32_t member) const;
   std::string listen_key(uint32_t member) const { return key + "-" + std::to_string(member); }
@@ -32,7 +36,8 @@ struct MeshPlan {
   std::vector<std::string> hosts;  // by member, when they are not all 127.0.0.1
   size_t heap_bytes = 0;           // of each arena, behind the publications
   std::string key;                 // unique in this process and, by the process id, on this host
-  std::shared_ptr<const wire::PublicationLayout> dispatch, reply;
+  std::shared_ptr<const ArenaPlan> arena;
+  const wire::PublicationLayout *dispatch, *reply;
 };
 
 // All members poll in one process.
@@ -51,6 +56,7 @@ struct Rank {
   std::unique_ptr<Endpoint> endpoint;
   std::unique_ptr<AttentionSide> attention;
   std::unique_ptr<FfnSide> ffn;
+  std::unique_ptr<ExpertSide> expert;  // of a symmetric mesh; it has an attention side, too
 
   // Makes the endpoint and starts to listen.
   static Expected<Rank> listen(const MeshPlan& plan, uint32_t member, std::string& address);
@@ -63,7 +69,7 @@ struct TestMesh {
   explicit TestMesh(MeshPlan p) : plan(std::move(p)) {}
 
   MeshPlan plan;
-  std::vector<Rank> attention, ffn;
+  std::vector<Rank> attention, ffn;  // symmetric: all are in the first
 
   static Expected<std::unique_ptr<TestMesh>> make(const MeshPlan& plan);
   static Expected<std::unique_ptr<TestMesh>> make(const std::string& transport, const ExchangeConfig& config,

@@ -39,7 +39,7 @@ TEST_P(Idleness, FourMembersThatWaitTakeNextToNoTime) {
     threads.emplace_back([&, m] {
       std::vector<std::byte> out(4 * 8 * 2);
       Combine& combine = steps.attention(m).combine(1);
-      combine.aim(out.data(), false, false);
+      combine.aim(out.data(), false);
       combine.rearm(deadline_after_ms(kWaitMs));
       EXPECT_EQ(wait_for(steps.attention_endpoint(m), combine, m == 1), Code::deadline);
     });

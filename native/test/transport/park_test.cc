@@ -28,7 +28,7 @@ void attention(Rank& rank, bool in_service, uint32_t rounds) {
     ASSERT_EQ(rank.attention->claim(g), Code::ok);
     ASSERT_EQ(rank.attention->publish(g, 4, 4, 0, 0), Code::ok);
     Combine& combine = rank.attention->combine(g);
-    combine.aim(out.data(), false, false);
+    combine.aim(out.data(), false);
     combine.rearm(deadline_after_ms(kLostMs));
     ASSERT_EQ(wait_for(*rank.endpoint, combine, in_service), Code::ok) << "round " << i;
     rank.attention->finish(g, Code::ok);

@@ -166,7 +166,7 @@ TEST_P(Service, AWaitAndSubmittedOperationsSideBySide) {
     for (size_t n = 0; n < 3; ++n) {
       out[n].resize(4 * 8 * 2);
       Combine& combine = steps.attention(0).combine(g[n]);
-      combine.aim(out[n].data(), false, false);
+      combine.aim(out[n].data(), false);
       combine.rearm(deadline_after_ms(20'000));
       if (n == 2) break;
       later.push_back(std::make_unique<Later>(combine));

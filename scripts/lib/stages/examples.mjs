@@ -12,12 +12,13 @@ const EXAMPLES = {
   'moe-engine': [
     [],
     ['--attention', '3', '--ffn', '2', '--transport', 'tcp', '--dispatch', 'fp8', '--mode', 'all'],
+    ['--ep', '3', '--transport', 'tcp', '--dispatch', 'fp8', '--combine', 'sum'],
   ]
     .map((split) => ({ args: ['--tokens', '8', ...split], prints: /^tokens identical to one process: yes/m }))
     // Every split that is promised, over every transport, with every payload; a small model is split like a large one.
     .concat({
       args: ['--matrix', '--tokens', '4', '--config', 'examples/moe-engine/small.json'],
-      prints: /1 x 4.*tcp.*fp8.*yes/, // it ends badly when any split differs
+      prints: /1 x 4.*tcp.*fp8.*yes[\s\S]*ep 4.*tcp.*fp8.*yes/, // it ends badly when any split differs
     }),
 };
 

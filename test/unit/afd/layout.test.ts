@@ -1,6 +1,7 @@
 import type { ExchangeLayout } from 'tensorweft';
 import { describe, expect, it } from 'vitest';
 import { dispatchColumns, nativeConfig, replyType, resolveLayout } from '../../../src/afd/layout.js';
+import { roundRobinPlacement } from '../../../src/expert/placement.js';
 import { refuses } from '../../support/wrong.js';
 
 const least: ExchangeLayout = { hidden: 8, maxTokens: 4 };
@@ -14,6 +15,7 @@ describe('a layout', () => {
       depth: 3,
       dtype: 'bf16',
       mode: 'all',
+      symmetric: false,
       powerOfTwoScales: false,
       experts: undefined,
       combine: 'sum',
@@ -28,7 +30,7 @@ describe('a layout', () => {
     const resolved = resolveLayout({ ...least, experts: { ...experts, placement }, columns });
     placement[0] = 1;
     columns[0]!.width = 9;
-    expect(resolved.experts!.placement).toEqual([0, 1, 1, 0]);
+    expect(resolved.experts!.placement).toEqual([[0], [1], [1], [0]]);
     expect(resolved.columns[0]!.width).toBe(1);
   });
 
@@ -45,6 +47,45 @@ describe('a layout', () => {
     const layout = resolveLayout({ ...least, experts: { ...experts, placement: [0, 1, 2, 0] } });
     await refuses('layout.experts.placement', () => nativeConfig(layout, 1, 2));
     expect([...nativeConfig(layout, 1, 3).placement]).toEqual([0, 1, 2, 0]);
+  });
+
+  it('takes replicas, and placements as they are planned', () => {
+    const replicas = (
+      placement: NonNullable<NonNullable<ExchangeLayout['experts']>['placement']>,
+    ): number[][] => resolveLayout({ ...least, experts: { ...experts, placement } }).experts!.placement!;
+    expect(replicas([0, [2, 0], [1], [1, 1, 0]])).toEqual([[0], [0, 2], [1], [0, 1]]);
+    expect(replicas(roundRobinPlacement(4, 3))).toEqual([[0], [1], [2], [0]]);
+    const slots = [
+      [0, 1, 1],
+      [2, 3, 0],
+    ];
+    expect(replicas({ experts: 4, slots })).toEqual([[0, 1], [0], [1], [1]]);
+    const layout = resolveLayout({ ...least, experts: { ...experts, placement: { experts: 4, slots } } });
+    expect([...nativeConfig(layout, 1, 2).replicas]).toEqual([2, 1, 1, 1]);
+    expect([...nativeConfig(layout, 1, 2).placement]).toEqual([0, 1, 0, 1, 1]);
+  });
+
+  it('of an expert-parallel mesh is routed, and combines weighted when nothing else is said', async () => {
+    const resolve = (layout: ExchangeLayout) => resolveLayout(layout, true);
+    const symmetric = resolve({ ...least, experts });
+    expect(symmetric).toMatchObject({ mode: 'routed', symmetric: true, combine: 'weighted' });
+    expect(symmetric.experts).toMatchObject({ packing: 'compact', alignment: 1 });
+    const padded = resolve({ ...least, experts: { ...experts, packing: 'padded' } });
+    expect(nativeConfig(padded, 3, 3)).toMatchObject({ symmetric: true, expertRows: 12 });
+    expect(replyType(resolve({ ...least, experts, dispatch: { dtype: 'u8' } }))).toBe('bf16');
+    await refuses('layout.experts', () => resolve(least));
+    await refuses('layout.dispatch.mode', () => resolve({ ...least, experts, dispatch: { mode: 'all' } }));
+    await refuses('layout.combine', () => resolve({ ...least, experts, combine: 'none' }));
+    for (const alignment of [0, -1, 1.5, 2 ** 20])
+      await refuses('layout.experts.alignment', () =>
+        resolve({ ...least, experts: { ...experts, alignment } }),
+      );
+    await refuses('layout.experts.packing', () =>
+      resolve({ ...least, experts: { ...experts, packing: 'loose' as 'padded' } }),
+    );
+    await refuses('layout.experts.alignment', () =>
+      resolveLayout({ ...least, experts: { ...experts, alignment: 2 } }),
+    );
   });
 
   it('says which columns travel', () => {
@@ -114,6 +155,10 @@ describe('a wrong layout names the field', () => {
         'xxxx',
         null,
         [0, 0, 0, 65_535],
+        [0, 0, 0, []],
+        [0, 0, 0, [1, -1]],
+        [0, 0, 0, null],
+        7,
       ],
       (placement) => ({ ...least, experts: { ...experts, placement } }),
     ],

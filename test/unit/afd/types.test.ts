@@ -20,13 +20,14 @@ import { dequantize, isWeftError, type joinMesh, quantize, type startCoordinator
 import { expectTypeOf, it } from 'vitest';
 
 it('joining', () => {
-  expectTypeOf<typeof startCoordinator>().parameter(0).toExtend<{ attention: number; ffn: number }>();
+  expectTypeOf<{ attention: number; ffn: number }>().toExtend<Parameters<typeof startCoordinator>[0]>();
+  expectTypeOf<{ ep: number }>().toExtend<Parameters<typeof startCoordinator>[0]>();
   expectTypeOf<typeof startCoordinator>().returns.resolves.toEqualTypeOf<Coordinator>();
   expectTypeOf<typeof joinMesh>().parameters.toEqualTypeOf<[JoinOptions]>();
   expectTypeOf<typeof joinMesh>().returns.resolves.toEqualTypeOf<Mesh>();
   expectTypeOf<Mesh>().toExtend<AsyncDisposable>();
   expectTypeOf<Mesh['explain']>().returns.toEqualTypeOf<PeerExplanation[]>();
-  expectTypeOf<JoinOptions['role']>().toEqualTypeOf<'attention' | 'ffn'>();
+  expectTypeOf<JoinOptions['role']>().toEqualTypeOf<'attention' | 'ffn' | 'ep'>();
   // @ts-expect-error a rank need not be asked for
   expectTypeOf<JoinOptions>().toExtend<{ rank: number }>();
   expectTypeOf<{ hidden: number }>().not.toExtend<ExchangeLayout>();
@@ -62,7 +63,7 @@ it('errors and numbers', () => {
   if (isWeftError(thrown, 'WEFT_PEER_LOST')) {
     expectTypeOf(thrown).toEqualTypeOf<WeftError>();
     expectTypeOf(thrown.code).toEqualTypeOf<WeftCode>();
-    expectTypeOf(thrown.peer?.role).toEqualTypeOf<'attention' | 'ffn' | undefined>();
+    expectTypeOf(thrown.peer?.role).toEqualTypeOf<'attention' | 'ffn' | 'ep' | undefined>();
   }
   const rows = quantize(new Float32Array(4), 4);
   expectTypeOf(dequantize(rows, 4)).toEqualTypeOf<Uint16Array>();

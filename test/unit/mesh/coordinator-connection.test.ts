@@ -43,6 +43,8 @@ it('a member that does not read is cut, and departs with the close of its socket
     logger: silent,
     join: ({ role, nonce, endpoint }) => ({ member: 0, rank: 0, role, nonce, endpoint }),
     joined: () => {},
+    agree: () => {},
+    withdraw: () => {},
     departed: (_, reason) => departed.push(reason),
   };
   const socket = new FakeSocket();

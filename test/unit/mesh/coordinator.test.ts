@@ -21,7 +21,11 @@ describe('a mesh of 3 x 2', () => {
       expect(roster.members[session.member]).toMatchObject({ role: session.role, rank: session.rank });
       expect(Buffer.from(roster.members[session.member]!.nonce).equals(session.nonce)).toBe(true);
       expect(Buffer.from(session.meshId).equals(coordinator.meshId)).toBe(true);
-      expect(session).toMatchObject({ epoch: 1, missing: undefined, attention: 3, ffn: 2 });
+      expect(session).toMatchObject({
+        epoch: 1,
+        missing: undefined,
+        shape: { attention: 3, ffn: 2 },
+      });
     }
     expect(rosters[0]!.members.map(({ role, rank }) => `${role} ${rank}`)).toEqual([
       'attention 0',

@@ -6,6 +6,7 @@ import {
   encodeRequestIds,
   layerOf,
   roundTag,
+  sourceWorks,
 } from '../../../examples/moe-engine/layout.js';
 import { MicroBatch } from '../../../examples/moe-engine/micro-batch.js';
 import { expertCount, selectionsPerToken } from '../../../examples/moe-engine/model/config.js';
@@ -189,9 +190,10 @@ describe('micro-batches and experts by rank', () => {
 });
 
 describe('what a round carries', () => {
-  it('names its layer and its requests', () => {
-    expect(layerOf(roundTag(65_535, 2))).toBe(65_535);
-    expect(roundTag(1, 2)).toBe(0x1_0002);
+  it('names its layer and its requests, and tells whether there are more', () => {
+    expect(layerOf(roundTag(65_535, 2, true))).toBe(65_535);
+    expect(roundTag(1, 2, false)).toBe(0x1_0002);
+    expect([true, false].map((working) => sourceWorks(roundTag(65_535, 63, working)))).toEqual([true, false]);
     const ids = [0, 7, 2 ** 31];
     const shifted = new Uint8Array([9, ...encodeRequestIds(ids)]).subarray(1); // a view that is not aligned
     expect(decodeRequestIds(shifted)).toEqual(ids);

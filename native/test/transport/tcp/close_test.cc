@@ -75,7 +75,7 @@ TEST(TcpClose, APeerThatDoesNotReadHoldsItUpOnlyForABoundedTime) {
   EXPECT_TRUE(rank->endpoint->link(0).sending());
   Combine& combine = rank->attention->combine(1);
   std::vector<std::byte> out(1024 * 2048 * 2);
-  combine.aim(out.data(), false, false);
+  combine.aim(out.data(), false);
   combine.rearm(deadline_after_ms(20));
   EXPECT_EQ(rank->endpoint->wait(combine), Code::deadline);
   const int64_t start = now_ns();

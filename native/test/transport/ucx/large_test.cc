@@ -47,7 +47,7 @@ class UcxLarge : public testing::Test {
   static Code combine(Rank& rank, uint64_t g, double within_ms) {
     static std::vector<std::byte> out(size_t{kRows} * 2048 * 2);
     Combine& combine = rank.attention->combine(g);
-    combine.aim(out.data(), false, false);
+    combine.aim(out.data(), false);
     combine.rearm(deadline_after_ms(within_ms));
     return rank.endpoint->wait(combine);
   }

@@ -58,7 +58,8 @@ TEST(UcxOffer, LeavesNothingBehind) {
   const size_t descriptors = open_descriptors(), threads = running_threads();
   for (int i = 0; i < 3; ++i) ASSERT_TRUE(ucx_offer());
   EXPECT_EQ(open_descriptors(), descriptors);
-  EXPECT_EQ(running_threads(), threads);
+  // Not equal: a thread that an earlier test joined may have been on its way out when they were counted.
+  EXPECT_TRUE(until([&] { return running_threads() <= threads; })) << running_threads() << " of " << threads;
 }
 
 }  // namespace

@@ -1,0 +1,183 @@
+import { deepEqual, equal } from 'node:assert/strict';
+import type { JoinOptions } from '../mesh/join.js';
+import type { Cases } from './cases.js';
+import {
+  checkExpertResult,
+  dispatchExperts,
+  driveExperts,
+  type ExpertWork,
+  serveExperts,
+} from './expert-drive.js';
+import { dueRows, type ExpertScenario, expertFactsOf } from './expert-scenario.js';
+import { rejects } from './rejects.js';
+import { openExpertRig } from './rig.js';
+
+type Join = Partial<JoinOptions>;
+const experts = { count: 7, topK: 3 };
+const base = { hidden: 40, maxTokens: 6 };
+
+/** Every rank with tokens and experts. */
+export const expertCases: Cases = (join) => [
+  ...(['bf16', 'fp8e4m3', 'f32', 'u8'] as const).flatMap((dtype) =>
+    (['weighted', 'sum'] as const).map((combine) => ({
+      name: `3 ranks, rows of ${dtype}, combine '${combine}'`,
+      run: () =>
+        play(
+          { ranks: 3, rounds: 8, layout: { ...base, hidden: 200, dispatch: { dtype }, experts, combine } },
+          {},
+          join,
+        ),
+    })),
+  ),
+  ...[1, 2, 4].map((ranks) => ({
+    name: `${ranks} ranks, 5 experts, metadata and columns`,
+    run: () => play({ ranks, rounds: 9, layout: columns }, { inFlight: 2 }, join),
+  })),
+  ...[
+    { packing: 'padded' as const, topK: 1 },
+    { alignment: 4 },
+    { placement: [[0, 1, 2], 1, [0, 2], 2, [1, 2], 0, [0, 1]] },
+    { placement: [1, 1, 1, 1, 1, 1, 1] },
+  ].map((more) => ({
+    name: `3 ranks with ${JSON.stringify(more)}`,
+    run: () => play({ ranks: 3, rounds: 8, layout: { ...base, experts: { ...experts, ...more } } }, {}, join),
+  })),
+  ...[2, 3, 7].map((depth) => ({
+    name: `${depth} rounds in flight, dispatch and combine at the same time`,
+    run: () =>
+      play({ ranks: 3, rounds: 4 * depth, layout: { ...base, depth, experts } }, { inFlight: depth }, join),
+  })),
+  {
+    name: 'rounds published in blocks, replies expert by expert',
+    run: () =>
+      play({ ranks: 3, rounds: 8, layout: { ...base, experts } }, { block: 2, byExpert: true }, join),
+  },
+  {
+    name: "combine 'sum' of ranks that add up themselves",
+    run: () =>
+      play({ ranks: 3, rounds: 8, layout: { ...base, experts, combine: 'sum' } }, { sums: true }, join),
+  },
+  { name: 'waits of ranks end at their deadlines, and are waited for again', run: () => deadlines(join) },
+  { name: 'a rank that leaves: every policy', run: () => leaves(join) },
+  { name: 'a batch ends with its reply', run: () => ends(join) },
+  { name: 'load is counted where rows come', run: () => loads(join) },
+];
+
+const columns = {
+  ...base,
+  experts: { count: 5, topK: 2 },
+  metaBytes: 33,
+  columns: [
+    { name: 'ids', dtype: 'u32' as const, width: 3 },
+    { name: 'flag', dtype: 'u8' as const, width: 1 },
+  ],
+};
+
+/** All ranks in this process. */
+async function play(scenario: ExpertScenario, work: ExpertWork, join: Join): Promise<void> {
+  await using rig = await openExpertRig(scenario, join);
+  equal(rig.ranks[0]!.explain().length, scenario.ranks - 1, 'a rank is no peer of its own to explain');
+  await Promise.all(rig.ranks.map((mesh) => driveExperts(mesh, scenario, work)));
+}
+
+async function deadlines(join: Join): Promise<void> {
+  const scenario: ExpertScenario = { ranks: 3, rounds: 2, layout: { ...base, experts } };
+  await using rig = await openExpertRig(scenario, join);
+  const [a, b, c] = rig.ranks;
+  const facts = expertFactsOf(scenario);
+  const collecting = await rejects(a!.ep.next({ deadlineMs: 20 }), 'WEFT_DEADLINE', { phase: 'collect' });
+  equal((collecting.details!.waitingFor as unknown[]).length, 3);
+  await rejects(() => a!.ep.nextSync({ deadlineMs: 20 }), 'WEFT_DEADLINE', { phase: 'collect' });
+  const early = await Promise.all([a!, b!].map((mesh) => dispatchExperts(mesh, facts, 1)));
+  const one = await rejects(a!.ep.next({ deadlineMs: 500 }), 'WEFT_DEADLINE', {
+    phase: 'collect',
+    peer: 'ep 2',
+  });
+  deepEqual(one.details!.waitingFor, [{ role: 'ep', rank: 2 }]);
+  const rounds = [...early, await dispatchExperts(c!, facts, 1)];
+  await serveExperts(a!, facts, 1);
+  await serveExperts(b!, facts, 1);
+  await rejects(rounds[0]!.combine({ deadlineMs: 20 }), 'WEFT_DEADLINE', { phase: 'combine', peer: 'ep 2' });
+  deepEqual(rounds[0]!.missing, [{ role: 'ep', rank: 2 }]);
+  const controller = new AbortController();
+  const waiting = rounds[1]!.combine({ signal: controller.signal });
+  controller.abort('enough');
+  equal((await rejects(waiting, 'WEFT_ABORTED', { phase: 'combine' })).cause, 'enough');
+  await serveExperts(c!, facts, 1);
+  for (const [i, mesh] of rig.ranks.entries())
+    checkExpertResult(mesh, facts, 1, (await rounds[i]!.combine()).data);
+}
+
+async function leaves(join: Join): Promise<void> {
+  // Every expert has a replica; which one serves a row depends on its token and source.
+  const placement = [
+    [0, 1],
+    [1, 2],
+    [0, 2],
+    [0, 1],
+    [1, 2],
+    [0, 2],
+    [0, 1, 2],
+  ];
+  const scenario: ExpertScenario = {
+    ranks: 3,
+    rounds: 9,
+    layout: { ...base, experts: { ...experts, placement } },
+  };
+  const facts = expertFactsOf(scenario);
+  await using rig = await openExpertRig(scenario, join);
+  const [gone, ...rest] = rig.ranks;
+  await Promise.all(rig.ranks.map((mesh) => driveExperts(mesh, { ...scenario, rounds: 2 })));
+  // It leaves when all have dispatched, and nobody was served.
+  const rounds = await Promise.all(rig.ranks.map((mesh) => dispatchExperts(mesh, facts, 3)));
+  await gone!.close();
+  for (const mesh of rest) await serveExperts(mesh, facts, 3, { onPeerLoss: 'skip' });
+  for (const mesh of rest) {
+    const round = rounds[mesh.rank]!;
+    await rejects(round.combine(), 'WEFT_PEER_CLOSED', { phase: 'combine', peer: 'ep 0' });
+    const result = await round.combine({ onPeerLoss: 'renormalise' });
+    checkExpertResult(mesh, facts, 3, result.data, { gone: [0], policy: 'renormalise' });
+    deepEqual(round.missing, [{ role: 'ep', rank: 0 }]);
+  }
+  for (const [i, policy] of (['skip', 'renormalise', 'reroute'] as const).entries()) {
+    const work = { first: 4 + 2 * i, onPeerLoss: policy, loss: { gone: [0], policy } };
+    await Promise.all(rest.map((mesh) => driveExperts(mesh, { ...scenario, rounds: 5 + 2 * i }, work)));
+  }
+}
+
+async function ends(join: Join): Promise<void> {
+  const scenario: ExpertScenario = { ranks: 1, rounds: 1, layout: { ...base, experts } };
+  const facts = expertFactsOf(scenario);
+  await using rig = await openExpertRig(scenario, join);
+  const mesh = rig.ranks[0]!;
+  const round = await dispatchExperts(mesh, facts, 1);
+  const batch = await mesh.ep.next();
+  await rejects(() => batch.expand('color'), 'WEFT_INVALID_ARGUMENT');
+  await rejects(() => batch.expand('hidden', new Uint8Array(9)), 'WEFT_DTYPE');
+  await rejects(() => batch.sums, 'WEFT_STATE', { phase: 'reply' });
+  await rejects(() => batch.replySums(), 'WEFT_STATE', { phase: 'reply' });
+  await rejects(() => batch.publish(99), 'WEFT_INVALID_ARGUMENT', { phase: 'reply' });
+  batch.reply();
+  await rejects(() => batch.reply(), 'WEFT_STATE', { phase: 'reply' });
+  await rejects(() => batch.expand(), 'WEFT_STATE', { phase: 'reply' });
+  await round.combine();
+  await rejects(() => mesh.attention, 'WEFT_STATE');
+  await rejects(() => mesh.ffn, 'WEFT_STATE');
+  await mesh.close();
+  await rejects(mesh.ep.next(), 'WEFT_CLOSED', { phase: 'collect' });
+  await rejects(() => mesh.ep.claim({ tokens: 0 }), 'WEFT_CLOSED', { phase: 'claim' });
+}
+
+async function loads(join: Join): Promise<void> {
+  const scenario: ExpertScenario = { ranks: 2, rounds: 5, layout: { ...base, experts } };
+  await using rig = await openExpertRig(scenario, join);
+  await Promise.all(rig.ranks.map((mesh) => driveExperts(mesh, scenario)));
+  const facts = expertFactsOf(scenario);
+  for (const { rank, ep } of rig.ranks) {
+    const due = Array.from({ length: 5 }, (_, i) => dueRows(facts, rank, i + 1)).flat();
+    deepEqual(
+      [...ep.loads],
+      [...ep.experts].map((expert) => due.filter((row) => row.expert === expert).length),
+    );
+  }
+}
