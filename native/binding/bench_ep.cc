@@ -73,7 +73,7 @@ Napi::Value ep_run(const Napi::CallbackInfo& info) {
 }
 
 // quantise(rows, hidden, copy samples, quantise samples)
-Napi::Value quantise(const Napi::CallbackInfo& info) {
+Napi::Value time_quantise(const Napi::CallbackInfo& info) {
   bench::ep::quantise_turns(arg_u32(info, 0), arg_u32(info, 1), samples_of(info[2]), samples_of(info[3]));
   return info.Env().Undefined();
 }
@@ -82,7 +82,7 @@ Napi::Value quantise(const Napi::CallbackInfo& info) {
 
 void add_bench_ep(Napi::Env env, Napi::Object bench) {
   bench.Set("epBytes", Napi::Function::New(env, ep_bytes));
-  bench.Set("quantise", Napi::Function::New(env, quantise));
+  bench.Set("quantise", Napi::Function::New(env, time_quantise));
   bench.Set("ep", Napi::Function::New(env, ep_run));
 }
 

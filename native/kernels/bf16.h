@@ -36,4 +36,7 @@ inline float result_to_f32(float value) {
   return value != value ? std::bit_cast<float>(kCanonicalNanF32) : value;
 }
 
+inline void store_result(float value, uint16_t* out) { *out = result_to_bf16(value); }
+inline void store_result(float value, float* out) { *out = result_to_f32(value); }
+
 }  // namespace weft::kernels

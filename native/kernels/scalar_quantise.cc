@@ -14,9 +14,6 @@ namespace {
 float load(const uint16_t* x) { return bf16_to_f32(*x); }
 float load(const float* x) { return *x; }
 
-void store(float value, uint16_t* out) { *out = result_to_bf16(value); }
-void store(float value, float* out) { *out = result_to_f32(value); }
-
 template <class T>
 void quantise(const T* x, size_t n, uint8_t* q, float* stored, bool power_of_two) {
   // Bits of magnitudes order as their values do.
@@ -40,7 +37,7 @@ void quantise(const T* x, size_t n, uint8_t* q, float* stored, bool power_of_two
 
 template <class T>
 void dequantise(const uint8_t* q, size_t n, float scale, T* out) {
-  for (size_t i = 0; i < n; ++i) store(e4m3_to_f32(q[i]) * scale, out + i);
+  for (size_t i = 0; i < n; ++i) store_result(e4m3_to_f32(q[i]) * scale, out + i);
 }
 
 }  // namespace

@@ -7,9 +7,6 @@ namespace weft::kernels::scalar {
 
 namespace {
 
-void store(float value, uint16_t* out) { *out = result_to_bf16(value); }
-void store(float value, float* out) { *out = result_to_f32(value); }
-
 // Strip by strip, so that the accumulators stay in the first cache and the inner loops are plain array loops.
 constexpr size_t kStrip = 256;
 
@@ -24,7 +21,7 @@ void fold(const uint16_t* const* inputs, size_t n, size_t elements, Term term, O
       const uint16_t* input = inputs[j] + at;
       for (size_t i = 0; i < count; ++i) sum[i] = sum[i] + term(j, bf16_to_f32(input[i]));
     }
-    for (size_t i = 0; i < count; ++i) store(sum[i], out + at + i);
+    for (size_t i = 0; i < count; ++i) store_result(sum[i], out + at + i);
   }
 }
 

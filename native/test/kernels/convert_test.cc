@@ -6,7 +6,7 @@
 #include <cmath>
 #include <cstdint>
 
-#include "test/kernels/guarded.h"
+#include "test/kernels/guarded_array.h"
 #include "test/kernels/reference.h"
 
 namespace weft::test {
@@ -63,14 +63,14 @@ TEST_P(Convert, BulkEqualsSingleValues) {
   for (int round = 0; round < 400; ++round) {
     SCOPED_TRACE(testing::Message() << "WEFT_SEED=" << seed() << " round " << round);
     const size_t count = below(random, 300);
-    Guarded<uint16_t> narrow(count, below(random, 33));
-    Guarded<float> wide(count, below(random, 17));
-    fill_random(narrow, random, Kind::any_bits);
+    GuardedArray<uint16_t> narrow(count, below(random, 33));
+    GuardedArray<float> wide(count, below(random, 17));
+    fill_random(narrow, random, Content::any_bits);
     bf16_to_f32(narrow.data(), wide.data(), count);
     ASSERT_TRUE(wide.intact());
     for (size_t i = 0; i < count; ++i) ASSERT_EQ(std::bit_cast<uint32_t>(wide[i]), uint32_t{narrow[i]} << 16);
 
-    fill_random(wide, random, round % 2 == 0 ? Kind::plain : Kind::any_bits);
+    fill_random(wide, random, round % 2 == 0 ? Content::plain : Content::any_bits);
     f32_to_bf16(wide.data(), narrow.data(), count);
     ASSERT_TRUE(narrow.intact());
     for (size_t i = 0; i < count; ++i) ASSERT_EQ(narrow[i], expected_bf16(wide[i])) << i;
@@ -78,8 +78,8 @@ TEST_P(Convert, BulkEqualsSingleValues) {
 }
 
 TEST_P(Convert, NarrowsTheEdges) {
-  Guarded<float> wide(65536 * 2);
-  Guarded<uint16_t> narrow(wide.size());
+  GuardedArray<float> wide(65536 * 2);
+  GuardedArray<uint16_t> narrow(wide.size());
   for (uint32_t code = 0; code < 65536; ++code) {
     wide[2 * code] = std::bit_cast<float>(code << 16 | 0x8000);
     wide[2 * code + 1] = std::bit_cast<float>(code << 16 | static_cast<uint32_t>(random() & 0xFFFF));

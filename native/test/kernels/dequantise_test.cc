@@ -5,7 +5,7 @@
 #include <cstdint>
 
 #include "kernels/quantise.h"
-#include "test/kernels/guarded.h"
+#include "test/kernels/guarded_array.h"
 #include "test/kernels/reference.h"
 
 namespace weft::test {
@@ -14,10 +14,10 @@ namespace {
 using kernels::groups_of;
 using kernels::kGroup;
 
-void expect_dequantised(Guarded<uint8_t>& q, Guarded<float>& scales, size_t rows, size_t hidden,
+void expect_dequantised(GuardedArray<uint8_t>& q, GuardedArray<float>& scales, size_t rows, size_t hidden,
                         Random& random) {
-  Guarded<uint16_t> narrow(rows * hidden, below(random, 33));
-  Guarded<float> wide(rows * hidden, below(random, 17));
+  GuardedArray<uint16_t> narrow(rows * hidden, below(random, 33));
+  GuardedArray<float> wide(rows * hidden, below(random, 17));
   kernels::dequantise_rows(q.data(), scales.data(), rows, hidden, narrow.data());
   kernels::dequantise_rows(q.data(), scales.data(), rows, hidden, wide.data());
   ASSERT_TRUE(narrow.intact());
@@ -36,10 +36,10 @@ WEFT_ON_EVERY_ISA(Dequantise);
 
 TEST_P(Dequantise, EveryCodeWithManyScales) {
   constexpr size_t kRows = 64;
-  Guarded<uint8_t> q(kRows * 256);
-  Guarded<float> scales(kRows * 2);
+  GuardedArray<uint8_t> q(kRows * 256);
+  GuardedArray<float> scales(kRows * 2);
   for (size_t i = 0; i < q.size(); ++i) q[i] = static_cast<uint8_t>(i);
-  fill_random(scales, random, Kind::any_bits);
+  fill_random(scales, random, Content::any_bits);
   const float chosen[] = {1.0f, 0.0f,      -0.0f,     -2.5f, INFINITY,      -INFINITY,
                           NAN,  0x1p-149f, 0x1p-126f, 3e38f, 1e-4f / 448.0f};
   for (size_t i = 0; i < std::size(chosen); ++i) scales[2 * i] = scales[2 * i + 1] = chosen[i];
@@ -52,10 +52,10 @@ TEST_P(Dequantise, AnyShape) {
     SCOPED_TRACE(testing::Message() << "WEFT_SEED=" << seed() << " round " << round);
     const size_t rows = 1 + below(random, 3);
     const size_t hidden = 1 + below(random, 600);
-    Guarded<uint8_t> q(rows * hidden, below(random, 65));
-    Guarded<float> scales(rows * groups_of(hidden), below(random, 17));
-    fill_random(q, random, Kind::any_bits);
-    fill_random(scales, random, round % 3 == 0 ? Kind::any_bits : Kind::plain);
+    GuardedArray<uint8_t> q(rows * hidden, below(random, 65));
+    GuardedArray<float> scales(rows * groups_of(hidden), below(random, 17));
+    fill_random(q, random, Content::any_bits);
+    fill_random(scales, random, round % 3 == 0 ? Content::any_bits : Content::plain);
     expect_dequantised(q, scales, rows, hidden, random);
   }
 }
@@ -64,11 +64,11 @@ TEST_P(Dequantise, AnyShape) {
 // subnormal's.
 TEST_P(Dequantise, UndoesQuantise) {
   constexpr size_t kHidden = 1000;
-  Guarded<float> x(kHidden);
-  fill_random(x, random, Kind::plain);
-  Guarded<uint8_t> q(kHidden);
-  Guarded<float> scales(groups_of(kHidden));
-  Guarded<float> back(kHidden);
+  GuardedArray<float> x(kHidden);
+  fill_random(x, random, Content::plain);
+  GuardedArray<uint8_t> q(kHidden);
+  GuardedArray<float> scales(groups_of(kHidden));
+  GuardedArray<float> back(kHidden);
   for (bool power_of_two : {false, true}) {
     kernels::quantise_rows(x.data(), 1, kHidden, q.data(), scales.data(), power_of_two);
     kernels::dequantise_rows(q.data(), scales.data(), 1, kHidden, back.data());

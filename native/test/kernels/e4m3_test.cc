@@ -7,7 +7,7 @@
 #include <cstdint>
 
 #include "kernels/bf16.h"
-#include "test/kernels/guarded.h"
+#include "test/kernels/guarded_array.h"
 #include "test/kernels/reference.h"
 
 namespace weft::test {
@@ -76,7 +76,7 @@ TEST(E4m3, EncodesRandomFloats) {
   Random random(seed());
   for (int i = 0; i < 50'000; ++i) {
     const float value =
-        std::bit_cast<float>(random_f32_bits(random, i % 2 == 0 ? Kind::plain : Kind::any_bits));
+        std::bit_cast<float>(random_f32_bits(random, i % 2 == 0 ? Content::plain : Content::any_bits));
     const double reference = std::copysign(static_cast<double>(value), value);
     ASSERT_EQ(f32_to_e4m3(value), nearest_e4m3(reference))
         << std::hexfloat << value << " WEFT_SEED=" << seed();

@@ -7,7 +7,7 @@
 #include <cstring>
 #include <vector>
 
-#include "test/kernels/guarded.h"
+#include "test/kernels/guarded_array.h"
 
 namespace weft::test {
 namespace {
@@ -20,14 +20,14 @@ TEST(Gather, PicksRowsOfAnyStride) {
     const size_t stride = row_bytes + (round % 2 == 0 ? 0 : below(random, 40));
     const size_t source_rows = 1 + below(random, 50);
     const size_t n = below(random, 60);
-    Guarded<unsigned char> source(source_rows * stride, below(random, 9));
-    fill_random(source, random, Kind::any_bits);
+    GuardedArray<unsigned char> source(source_rows * stride, below(random, 9));
+    fill_random(source, random, Content::any_bits);
     // Runs, repetitions and steps back.
     std::vector<uint32_t> index(n);
     for (size_t i = 0; i < n; ++i)
       index[i] = static_cast<uint32_t>(i > 0 && below(random, 3) != 0 ? (index[i - 1] + 1) % source_rows
                                                                       : below(random, source_rows));
-    Guarded<unsigned char> out(n * row_bytes, below(random, 9));
+    GuardedArray<unsigned char> out(n * row_bytes, below(random, 9));
     kernels::gather_rows(reinterpret_cast<const std::byte*>(source.data()), stride, index.data(), n,
                          row_bytes, reinterpret_cast<std::byte*>(out.data()));
     ASSERT_TRUE(out.intact());

@@ -12,7 +12,7 @@
 #include "kernels/convert.h"
 #include "kernels/quantise.h"
 #include "kernels/reduce.h"
-#include "test/kernels/guarded.h"
+#include "test/kernels/guarded_array.h"
 
 namespace weft::test {
 namespace {
@@ -32,9 +32,9 @@ TEST(Isa, ScalarIsAlwaysThereAndCanBeForced) {
 
 // Everything all kernels make of one set of inputs.
 struct Outputs {
-  Guarded<float> widened, sum_f32, weighted_f32, back_f32, scales_bf16, scales_f32;
-  Guarded<uint16_t> narrowed, sum_bf16, weighted_bf16, back_bf16;
-  Guarded<uint8_t> q_bf16, q_f32;
+  GuardedArray<float> widened, sum_f32, weighted_f32, back_f32, scales_bf16, scales_f32;
+  GuardedArray<uint16_t> narrowed, sum_bf16, weighted_bf16, back_bf16;
+  GuardedArray<uint8_t> q_bf16, q_f32;
 
   Outputs(size_t elements, size_t groups, size_t offset)
       : widened(elements, offset),
@@ -70,9 +70,9 @@ struct Outputs {
 struct Case {
   size_t rows, hidden, n;
   bool power_of_two;
-  std::vector<Guarded<uint16_t>> inputs;
-  Guarded<float> wide, weights, scales;
-  Guarded<uint8_t> codes;
+  std::vector<GuardedArray<uint16_t>> inputs;
+  GuardedArray<float> wide, weights, scales;
+  GuardedArray<uint8_t> codes;
 
   void run(Outputs& out) {
     const size_t elements = rows * hidden;
@@ -97,17 +97,17 @@ Case random_case(Random& random, int round) {
   const size_t hidden = round % 10 == 0 ? 7168 : 1 + below(random, 900);
   const size_t n = 1 + below(random, 9);
   const size_t elements = rows * hidden;
-  const Kind kind = round % 3 == 0 ? Kind::any_bits : Kind::plain;
+  const Content kind = round % 3 == 0 ? Content::any_bits : Content::plain;
   const auto offset = [&] { return below(random, 67); };
   Case made{rows,
             hidden,
             n,
             round % 2 == 0,
             {},
-            Guarded<float>(elements, offset()),
-            Guarded<float>(n, offset()),
-            Guarded<float>(rows * kernels::groups_of(hidden), offset()),
-            Guarded<uint8_t>(elements, offset())};
+            GuardedArray<float>(elements, offset()),
+            GuardedArray<float>(n, offset()),
+            GuardedArray<float>(rows * kernels::groups_of(hidden), offset()),
+            GuardedArray<uint8_t>(elements, offset())};
   for (size_t j = 0; j < n; ++j) {
     made.inputs.emplace_back(elements, offset());
     fill_random(made.inputs.back(), random, kind);

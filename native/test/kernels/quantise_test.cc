@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "kernels/bf16.h"
-#include "test/kernels/guarded.h"
+#include "test/kernels/guarded_array.h"
 #include "test/kernels/reference.h"
 
 namespace weft::test {
@@ -23,9 +23,9 @@ float to_float(uint16_t x) { return kernels::bf16_to_f32(x); }
 float to_float(float x) { return x; }
 
 template <class T>
-void expect_quantised(Guarded<T>& x, size_t rows, size_t hidden, bool power_of_two, Random& random) {
-  Guarded<uint8_t> q(rows * hidden, below(random, 65));
-  Guarded<float> scales(rows * groups_of(hidden), below(random, 17));
+void expect_quantised(GuardedArray<T>& x, size_t rows, size_t hidden, bool power_of_two, Random& random) {
+  GuardedArray<uint8_t> q(rows * hidden, below(random, 65));
+  GuardedArray<float> scales(rows * groups_of(hidden), below(random, 17));
   kernels::quantise_rows(x.data(), rows, hidden, q.data(), scales.data(), power_of_two);
   ASSERT_TRUE(q.intact());
   ASSERT_TRUE(scales.intact());
@@ -53,13 +53,13 @@ class Quantise : public EveryIsa {
       SCOPED_TRACE(testing::Message() << "WEFT_SEED=" << seed() << " round " << round);
       const size_t rows = 1 + below(random, 3);
       const size_t hidden = round % 3 == 0 ? kGroup * (1 + below(random, 10)) : 1 + below(random, 1100);
-      Guarded<T> x(rows * hidden, below(random, 33));
-      fill_random(x, random, round % 4 == 3 ? Kind::any_bits : Kind::plain);
+      GuardedArray<T> x(rows * hidden, below(random, 33));
+      fill_random(x, random, round % 4 == 3 ? Content::any_bits : Content::plain);
       // A few special elements in an otherwise ordinary matrix: their groups, and only theirs, take the rare
       // path.
       if (round % 4 == 2) {
-        Guarded<T> special(3);
-        fill_random(special, random, Kind::any_bits);
+        GuardedArray<T> special(3);
+        fill_random(special, random, Content::any_bits);
         for (size_t i = 0; i < special.size(); ++i) x[below(random, x.size())] = special[i];
       }
       expect_quantised(x, rows, hidden, round % 2 == 0, random);
@@ -80,7 +80,7 @@ TEST_P(Quantise, EveryBf16InAGroup) {
     for (uint32_t code = 0; code < 65536; ++code) {
       if ((code & 0x7FFF) <= top) codes.push_back(static_cast<uint16_t>(code));
     }
-    Guarded<uint16_t> x((codes.size() + kGroup - 2) / (kGroup - 1) * kGroup);
+    GuardedArray<uint16_t> x((codes.size() + kGroup - 2) / (kGroup - 1) * kGroup);
     for (size_t i = 0, next = 0; i < x.size(); ++i)
       x[i] = i % kGroup == 77 || next == codes.size() ? top : codes[next++];
     expect_quantised(x, 1, x.size(), false, random);
@@ -97,7 +97,7 @@ TEST_P(Quantise, F32Ties) {
     for (float v : {tie, std::nextafter(tie, 0.0f), std::nextafter(tie, 1e9f)})
       values.insert(values.end(), {v, -v});
   }
-  Guarded<float> x((values.size() + kGroup - 2) / (kGroup - 1) * kGroup);
+  GuardedArray<float> x((values.size() + kGroup - 2) / (kGroup - 1) * kGroup);
   for (size_t i = 0, next = 0; i < x.size(); ++i)
     x[i] = i % kGroup == 0 || next == values.size() ? 448.0f : values[next++];
   expect_quantised(x, 1, x.size(), false, random);
@@ -108,12 +108,12 @@ TEST_P(Quantise, PowerOfTwoScaleTurnsRightAbove448) {
   for (int exponent = -20; exponent < 100; ++exponent) {
     const float amax = std::ldexp(448.0f, exponent);
     for (float value : {amax, std::nextafter(amax, 0.0f), std::nextafter(amax, INFINITY)}) {
-      Guarded<float> x(kGroup);
+      GuardedArray<float> x(kGroup);
       std::fill_n(x.data(), kGroup, 0.0f);
       x[100] = -value;
       expect_quantised(x, 1, kGroup, true, random);
     }
-    Guarded<float> x(1);
+    GuardedArray<float> x(1);
     x[0] = amax;
     uint8_t q = 0;
     float scale = 0;
@@ -124,11 +124,11 @@ TEST_P(Quantise, PowerOfTwoScaleTurnsRightAbove448) {
 }
 
 TEST_P(Quantise, ZerosGiveTheSmallestScale) {
-  Guarded<uint16_t> x(2 * kGroup);
+  GuardedArray<uint16_t> x(2 * kGroup);
   std::fill_n(x.data(), kGroup, uint16_t{0x0000});
   std::fill_n(x.data() + kGroup, kGroup, uint16_t{0x8000});
-  Guarded<uint8_t> q(x.size());
-  Guarded<float> scales(2);
+  GuardedArray<uint8_t> q(x.size());
+  GuardedArray<float> scales(2);
   kernels::quantise_rows(x.data(), 1, x.size(), q.data(), scales.data(), false);
   for (size_t i = 0; i < x.size(); ++i) ASSERT_EQ(q[i], i < kGroup ? 0x00 : 0x80);
   EXPECT_EQ(scales[0], times(1e-4f, 1.0f / 448.0f));
@@ -138,13 +138,13 @@ TEST_P(Quantise, ZerosGiveTheSmallestScale) {
 TEST_P(Quantise, NotFinite) {
   constexpr size_t kGroups = 4;  // enough for a kernel that takes groups together
   for (bool power_of_two : {false, true}) {
-    Guarded<float> x(kGroups * kGroup);
+    GuardedArray<float> x(kGroups * kGroup);
     std::fill_n(x.data(), x.size(), 2.0f);
     x[5] = std::bit_cast<float>(0xFFC00000u);
     x[kGroup + 9] = -INFINITY;
     x[kGroup + 10] = -1.0f;
-    Guarded<uint8_t> q(x.size());
-    Guarded<float> scales(kGroups);
+    GuardedArray<uint8_t> q(x.size());
+    GuardedArray<float> scales(kGroups);
     kernels::quantise_rows(x.data(), 1, x.size(), q.data(), scales.data(), power_of_two);
     EXPECT_EQ(q[5], 0xFF);
     EXPECT_EQ(q[6], power_of_two ? 0x78 : 0x7E);  // 2 / 2^-7 = 256, or 448
@@ -155,7 +155,7 @@ TEST_P(Quantise, NotFinite) {
     EXPECT_EQ(scales[1], INFINITY);
     EXPECT_EQ(q[2 * kGroup], q[6]);
 
-    Guarded<uint16_t> back(x.size());
+    GuardedArray<uint16_t> back(x.size());
     kernels::dequantise_rows(q.data(), scales.data(), 1, x.size(), back.data());
     EXPECT_EQ(back[5], 0x7FC0);
     EXPECT_EQ(back[6], 0x4000);

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "kernels/bf16.h"
-#include "test/kernels/guarded.h"
+#include "test/kernels/guarded_array.h"
 #include "test/kernels/reference.h"
 
 namespace weft::test {
@@ -15,10 +15,10 @@ namespace {
 
 // n arrays at different offsets, and pointers to them.
 struct Inputs {
-  std::vector<Guarded<uint16_t>> arrays;
+  std::vector<GuardedArray<uint16_t>> arrays;
   std::vector<const uint16_t*> pointers;
 
-  Inputs(size_t n, size_t elements, Random& random, Kind kind) {
+  Inputs(size_t n, size_t elements, Random& random, Content kind) {
     for (size_t j = 0; j < n; ++j) {
       arrays.emplace_back(elements, below(random, 33));
       fill_random(arrays.back(), random, kind);
@@ -36,9 +36,9 @@ TEST_P(Reduce, SumsInOrder) {
     SCOPED_TRACE(testing::Message() << "WEFT_SEED=" << seed() << " round " << round);
     const size_t n = 2 + below(random, 7);
     const size_t elements = below(random, 700);
-    Inputs inputs(n, elements, random, round % 2 == 0 ? Kind::plain : Kind::any_bits);
-    Guarded<uint16_t> narrow(elements, below(random, 33));
-    Guarded<float> wide(elements, below(random, 17));
+    Inputs inputs(n, elements, random, round % 2 == 0 ? Content::plain : Content::any_bits);
+    GuardedArray<uint16_t> narrow(elements, below(random, 33));
+    GuardedArray<float> wide(elements, below(random, 17));
     kernels::sum_rows(inputs.pointers.data(), n, elements, narrow.data());
     kernels::sum_rows(inputs.pointers.data(), n, elements, wide.data());
     ASSERT_TRUE(narrow.intact());
@@ -55,11 +55,11 @@ TEST_P(Reduce, SumsInOrder) {
 
 TEST_P(Reduce, OneInputIsCopiedBitForBit) {
   constexpr size_t kElements = 65536;  // every bf16, signalling NaNs too
-  Guarded<uint16_t> x(kElements, 3);
+  GuardedArray<uint16_t> x(kElements, 3);
   for (size_t i = 0; i < kElements; ++i) x[i] = static_cast<uint16_t>(i);
   const uint16_t* inputs[] = {x.data()};
-  Guarded<uint16_t> narrow(kElements, 5);
-  Guarded<float> wide(kElements, 7);
+  GuardedArray<uint16_t> narrow(kElements, 5);
+  GuardedArray<float> wide(kElements, 7);
   kernels::sum_rows(inputs, 1, kElements, narrow.data());
   kernels::sum_rows(inputs, 1, kElements, wide.data());
   EXPECT_TRUE(narrow.same_bytes(x));
@@ -69,8 +69,8 @@ TEST_P(Reduce, OneInputIsCopiedBitForBit) {
 }
 
 TEST_P(Reduce, NoInputGivesPositiveZero) {
-  Guarded<uint16_t> narrow(100, 1);
-  Guarded<float> wide(100, 1);
+  GuardedArray<uint16_t> narrow(100, 1);
+  GuardedArray<float> wide(100, 1);
   for (bool weighted : {false, true}) {
     if (weighted) {
       kernels::weighted_row(nullptr, nullptr, 0, 100, narrow.data());
@@ -91,7 +91,7 @@ TEST_P(Reduce, NegativeZerosStay) {
   const std::vector<uint16_t> zeros(50, 0x8000);
   const uint16_t* inputs[] = {zeros.data(), zeros.data(), zeros.data()};
   const float weights[] = {1.0f, 2.0f, 3.0f};
-  Guarded<uint16_t> out(50);
+  GuardedArray<uint16_t> out(50);
   kernels::sum_rows(inputs, 3, 50, out.data());
   EXPECT_EQ(out[0], 0x8000);
   EXPECT_EQ(out[49], 0x8000);
@@ -104,7 +104,7 @@ TEST_P(Reduce, NanResultsAreCanonical) {
   const std::vector<uint16_t> up(70, 0x7F80);
   const std::vector<uint16_t> down(70, 0xFF80);
   const std::vector<uint16_t> odd(70, 0xFFA5);
-  Guarded<uint16_t> out(70);
+  GuardedArray<uint16_t> out(70);
   for (auto inputs : {std::vector{up.data(), down.data()}, std::vector{odd.data(), up.data()},
                       std::vector{up.data(), odd.data(), down.data()}}) {
     kernels::sum_rows(inputs.data(), inputs.size(), 70, out.data());
@@ -114,8 +114,8 @@ TEST_P(Reduce, NanResultsAreCanonical) {
 
 TEST_P(Reduce, OutputMayBeAnInput) {
   for (size_t n : {size_t{1}, size_t{2}, size_t{3}, size_t{6}}) {
-    Inputs inputs(n, 333, random, Kind::plain);
-    Guarded<uint16_t> expected(333);
+    Inputs inputs(n, 333, random, Content::plain);
+    GuardedArray<uint16_t> expected(333);
     kernels::sum_rows(inputs.pointers.data(), n, 333, expected.data());
     kernels::sum_rows(inputs.pointers.data(), n, 333, inputs.arrays[n - 1].data());
     EXPECT_TRUE(inputs.arrays[n - 1].same_bytes(expected)) << "WEFT_SEED=" << seed();
@@ -128,12 +128,12 @@ TEST_P(Reduce, WeighsInOrderWithoutFusing) {
     SCOPED_TRACE(testing::Message() << "WEFT_SEED=" << seed() << " round " << round);
     const size_t k = 1 + below(random, 9);
     const size_t hidden = below(random, 700);
-    const Kind kind = round % 2 == 0 ? Kind::plain : Kind::any_bits;
+    const Content kind = round % 2 == 0 ? Content::plain : Content::any_bits;
     Inputs inputs(k, hidden, random, kind);
-    Guarded<float> weights(k, below(random, 5));
+    GuardedArray<float> weights(k, below(random, 5));
     fill_random(weights, random, kind);
-    Guarded<uint16_t> narrow(hidden, below(random, 33));
-    Guarded<float> wide(hidden, below(random, 17));
+    GuardedArray<uint16_t> narrow(hidden, below(random, 33));
+    GuardedArray<float> wide(hidden, below(random, 17));
     kernels::weighted_row(inputs.pointers.data(), weights.data(), k, hidden, narrow.data());
     kernels::weighted_row(inputs.pointers.data(), weights.data(), k, hidden, wide.data());
     ASSERT_TRUE(narrow.intact());

@@ -13,7 +13,7 @@
 namespace weft::test {
 namespace {
 
-constexpr size_t kBytes = 1 << 20;
+constexpr size_t kLeaseBytes = 1 << 20;
 
 // What the writer (attention 0) and the holder (ffn 1) tell each other and the test.
 struct Words {
@@ -33,7 +33,7 @@ class PushBetweenProcesses : public OnTransports {
       Rank rank = join(plan, words->board, 1);
       const auto heap = heap_of(plan, rank, 1);
       fill(heap, 2);
-      auto lease = Lease::open(*rank.endpoint, 0, heap.first(kBytes), 1);
+      auto lease = Lease::open(*rank.endpoint, 0, heap.first(kLeaseBytes), 1);
       ASSERT_TRUE(lease);
       words->ticket = (*lease)->ticket();
       words->has_ticket = 1;
@@ -50,9 +50,9 @@ class PushBetweenProcesses : public OnTransports {
   }
   // Writes over and over until told otherwise; what it ended by.
   Code write_on(Rank& rank, Push& push) {
-    const auto from = heap_of(plan, rank, 0).first(kBytes / 4);
+    const auto from = heap_of(plan, rank, 0).first(kLeaseBytes / 4);
     while (words->go < 2) {
-      const Code code = push.write(0, words->writes % 4 * (kBytes / 4), from);
+      const Code code = push.write(0, words->writes % 4 * (kLeaseBytes / 4), from);
       if (code == Code::ok)
         words->writes += 1;
       else if (code == Code::again)
@@ -71,7 +71,7 @@ class PushBetweenProcesses : public OnTransports {
   // The holder's part: something has come, the writer is made to `stop`, the lease ends in time, and the
   // memory stays as it is made then.
   void end_lease(Rank&, Lease& lease, std::span<std::byte> heap) {
-    ASSERT_EQ(arrive(lease, 0, 3 * kBytes), Code::ok);
+    ASSERT_EQ(arrive(lease, 0, 3 * kLeaseBytes), Code::ok);
     words->holder_stage = 1;
     ASSERT_TRUE(until([&] { return words->go >= 1; }));
     const int64_t before = now_ns();
@@ -127,7 +127,7 @@ TEST_P(PushBetweenProcesses, ALeaseThatEndsBelowARunningWriterIsQuiet) {
 TEST_P(PushBetweenProcesses, AWriterIsToldThatTheHolderWasKilled) {
   start(
       [&](Rank&, Lease& lease, std::span<std::byte>) {
-        ASSERT_EQ(arrive(lease, 0, 3 * kBytes), Code::ok);
+        ASSERT_EQ(arrive(lease, 0, 3 * kLeaseBytes), Code::ok);
         words->holder_stage = 1;
         pause();
       },
@@ -143,12 +143,12 @@ TEST_P(PushBetweenProcesses, AWriterIsToldThatTheHolderWasKilled) {
 TEST_P(PushBetweenProcesses, AStoppedHolderHoldsTheWriterUpAndNothingIsLost) {
   start(
       [&](Rank&, Lease& lease, std::span<std::byte> heap) {
-        ASSERT_EQ(arrive(lease, 0, kBytes), Code::ok);
+        ASSERT_EQ(arrive(lease, 0, kLeaseBytes), Code::ok);
         words->holder_stage = 1;
         ASSERT_TRUE(until([&] { return words->writer_stage == 1; }));
-        ASSERT_EQ(arrive(lease, 0, words->writes * (kBytes / 4)), Code::ok);
-        for (size_t i = 0; i < kBytes; ++i) ASSERT_EQ(heap[i], pattern(1, i % (kBytes / 4)));
-        EXPECT_EQ(lease.arrived(0), words->writes * (kBytes / 4));
+        ASSERT_EQ(arrive(lease, 0, words->writes * (kLeaseBytes / 4)), Code::ok);
+        for (size_t i = 0; i < kLeaseBytes; ++i) ASSERT_EQ(heap[i], pattern(1, i % (kLeaseBytes / 4)));
+        EXPECT_EQ(lease.arrived(0), words->writes * (kLeaseBytes / 4));
         words->go = 3;
       },
       [&](Rank& rank, Push& push) {

@@ -14,7 +14,7 @@ namespace {
 // Headers and small bodies arrive here, several at a time; a large body is received in place, but for what
 // came along with its header.
 constexpr size_t kStagingBytes = 16 * 1024;
-constexpr size_t kMaxPieces = 16;
+constexpr size_t kMaxPiecesTaken = 16;
 constexpr size_t kNowhereBytes = 64 * 1024;
 }  // namespace
 
@@ -102,12 +102,12 @@ bool TcpReceiver::take_staged() {
 }
 
 Received TcpReceiver::receive(int socket) {
-  std::array<iovec, kMaxPieces> pieces;
+  std::array<iovec, kMaxPiecesTaken> pieces;
   size_t count = 0;
   size_t body_bytes = 0;
   bool whole_body = true;
   if (in_body_) {
-    count = gather(std::span(pieces).first(kMaxPieces - 1), body_bytes);
+    count = gather(std::span(pieces).first(kMaxPiecesTaken - 1), body_bytes);
     whole_body = count == body_.rest().size() && pieces[count - 1].iov_len == body_.rest().back().bytes;
   }
   if (whole_body) pieces[count++] = {staging_.data() + staged_to_, staging_.size() - staged_to_};

@@ -10,7 +10,7 @@ namespace weft {
 
 namespace {
 
-constexpr size_t kMaxPieces = 64;
+constexpr size_t kMaxPiecesSent = 64;
 
 // Long ranges go out as several frames, so that the receiver can work on the first rows while the rest are on
 // their way, and finds them in its cache.
@@ -54,7 +54,7 @@ size_t TcpSender::gather(std::span<iovec> out) const {
 
 bool TcpSender::flush(int socket, int most_writes) {
   bool moved = false;
-  std::array<iovec, kMaxPieces> pieces;
+  std::array<iovec, kMaxPiecesSent> pieces;
   while (!outbox_.empty()) {
     if (outbox_.next_is_write() && most_writes-- == 0) break;
     if (!outbox_.sealed()) outbox_.seal(kFrameBytes);

@@ -19,10 +19,10 @@
 namespace weft::test {
 
 template <class T>
-class Guarded {
+class GuardedArray {
  public:
   // Filled with a pattern, not zeros: what a kernel leaves out is seen.
-  explicit Guarded(size_t count, size_t offset = 0)
+  explicit GuardedArray(size_t count, size_t offset = 0)
       : count_(count), start_(kGuard + offset), bytes_((start_ + count + kGuard) * sizeof(T), kCanary) {}
 
   T* data() { return reinterpret_cast<T*>(bytes_.data()) + start_; }
@@ -37,7 +37,7 @@ class Guarded {
     return std::all_of(bytes_.begin(), first, is_canary) && std::all_of(last, bytes_.end(), is_canary);
   }
 
-  bool same_bytes(const Guarded& other) const {
+  bool same_bytes(const GuardedArray& other) const {
     return count_ == other.count_ &&
            (count_ == 0 || std::memcmp(data(), other.data(), count_ * sizeof(T)) == 0);
   }
@@ -70,13 +70,13 @@ inline size_t below(Random& random, size_t limit) {
 
 // Numbers as activations have them, or any bit pattern at all: NaNs, infinities, zeros and subnormals among
 // them.
-enum class Kind { plain, any_bits };
+enum class Content { plain, any_bits };
 
-inline uint32_t random_f32_bits(Random& random, Kind kind) {
+inline uint32_t random_f32_bits(Random& random, Content kind) {
   static constexpr uint32_t kSpecial[] = {0x00000000, 0x80000000, 0x7F800000, 0xFF800000,
                                           0x7FC00000, 0xFFC12345, 0x7F800001, 0x00000001,
                                           0x807FFFFF, 0x00800000, 0x7F7FFFFF, 0x7F7F8000};
-  if (kind == Kind::any_bits) {
+  if (kind == Content::any_bits) {
     const size_t pick = below(random, 64);
     return pick < std::size(kSpecial) ? kSpecial[pick] : static_cast<uint32_t>(random());
   }
@@ -86,7 +86,7 @@ inline uint32_t random_f32_bits(Random& random, Kind kind) {
 }
 
 template <class T>
-void fill_random(Guarded<T>& array, Random& random, Kind kind) {
+void fill_random(GuardedArray<T>& array, Random& random, Content kind) {
   for (size_t i = 0; i < array.size(); ++i) {
     const uint32_t bits = random_f32_bits(random, kind);
     if constexpr (std::is_same_v<T, uint16_t>) {
