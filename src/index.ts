@@ -22,6 +22,8 @@ export type { BlockingOptions, WaitOptions } from './afd/wait.js';
 export { isWeftError, type PeerName, type Phase, type WeftCode, WeftError } from './errors.js';
 export { type Balance, balanceOf } from './expert/balance.js';
 export { ExpertBatch, type ExpertPart } from './expert/batch.js';
+export { ExpertBlock } from './expert/block.js';
+export type { BlockChoices, BlockingBlockOptions, BlockOptions } from './expert/block-waits.js';
 export * as deepep from './expert/deepep/index.js';
 export { eplbPlacement, type Rebalanced, rebalanceExperts } from './expert/eplb.js';
 export type { Loads } from './expert/loads.js';

@@ -173,13 +173,15 @@ export interface NativeAttention {
   blamed(generation: number): number;
   /** Ranks whose replies are not complete. */
   missing(generation: number): number[];
+  /** [ranks] microseconds, NaN for those whose replies are not complete. */
+  waits(generation: number): Float64Array;
   replyRows(generation: number, rank: number): number;
 }
 
 export interface NativeFfn {
   /** tokenOf, rowOf, selection rows, experts, ks of a part: native memory. */
   partMemory(attention: number, slot: number): ArrayBuffer[];
-  /** [count, then for each part: rank, generation, rows, taken, tag, metaBytes, selections]. */
+  /** [count, then for each part: rank, generation, rows, taken, tag, metaBytes, selections, us waited]. */
   report(): ArrayBuffer;
   /** `how`: the kind of gather, and 4 for streamed, 8 to skip lost ranks. More than 6 arguments would be allocated. */
   collectSync(
@@ -217,8 +219,8 @@ export interface NativeExpert {
   /** Ids of this rank's experts, ascending. */
   experts(): Int32Array;
   /**
-   * Of a slot: count and begin [experts]; begin and count [experts, ranks]; source, token, row and k [places]. Native memory
-   * of u32.
+   * Of a slot: count and begin [experts]; begin and count [experts, ranks]; source, token, row and k [places]; experts in the
+   * order in which their blocks became complete [experts]. Native memory of u32.
    */
   memory(slot: number): ArrayBuffer[];
   /** The most that a round can need. */
@@ -229,7 +231,23 @@ export interface NativeExpert {
   sentBy(generation: number, rank: number): boolean;
   /** `stride` in bytes. */
   expand(generation: number, column: number, out: ArrayBufferView, stride: number): Code;
+  /** `expert`: its number on this rank. */
+  expandBlock(generation: number, expert: number, column: number, out: ArrayBufferView, stride: number): Code;
   gather(generation: number, column: number, out: ArrayBufferView): Code;
+  /** Blocks that were complete at the last look. */
+  ready(generation: number): number;
+  /** Until more than `seen` blocks are complete. */
+  blocksSync(
+    generation: number,
+    seen: number,
+    skipLost: boolean,
+    deadlineMs: number,
+    cancel?: Int32Array,
+  ): Code;
+  blocksStart(generation: number, seen: number, skipLost: boolean, deadlineMs: number): Code;
+  blocksCancel(generation: number): void;
+  blamed(generation: number): number;
+  waitsFor(generation: number, rank: number): boolean;
   reduce(generation: number, outputs: ArrayBufferView): Code;
   replyRows(generation: number): number;
   reply(generation: number, finalRows: number): Code;
@@ -391,7 +409,7 @@ export interface NativeAddon {
   Endpoint: new (options: NativeEndpointOptions) => NativeEndpoint;
   Attention: new (endpoint: NativeEndpoint, onCombined: Ended) => NativeAttention;
   Ffn: new (endpoint: NativeEndpoint, onCollected: Ended) => NativeFfn;
-  Expert: new (ffn: NativeFfn) => NativeExpert;
+  Expert: new (ffn: NativeFfn, onBlocks: Ended) => NativeExpert;
   info(): NativeInfo;
   /** Why a transport can't be used here; '' when it can. Tries each time. */
   unavailable(transport: string): string;

@@ -11,8 +11,6 @@ namespace weft::bench {
 
 namespace {
 
-constexpr size_t kPage = 4096;
-
 struct alignas(kNoSharing) Flag {
   std::atomic<uint64_t> round;
   std::byte inline_rows[48];  // tiny payloads ride in the flag's own line, as an expert would have it

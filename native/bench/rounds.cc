@@ -4,9 +4,7 @@
 
 namespace weft::bench {
 
-namespace {
-constexpr double kDeadlineMs = 20'000;
-}
+namespace {}
 
 Code exchange_attention(const Workload& work, AttentionSide& side, uint32_t rank, std::byte* out,
                         std::span<double> samples, uint64_t& wrong) {

@@ -8,8 +8,7 @@ namespace weft::bench {
 
 namespace {
 
-constexpr double kDeadlineMs = 60'000;
-constexpr size_t kPage = 4096;
+constexpr double kStreamDeadlineMs = 60'000;
 
 // f(at, stamp) for each page of a round.
 template <class F>
@@ -22,7 +21,7 @@ void for_each_stamp(const Workload& work, uint32_t rank, uint64_t generation, F&
 Code finish(AttentionSide& side, uint64_t generation) {
   Combine& combine = side.combine(generation);
   combine.aim(nullptr, false);
-  combine.rearm(deadline_after_ms(kDeadlineMs));
+  combine.rearm(deadline_after_ms(kStreamDeadlineMs));
   const Code code = side.endpoint().wait(combine);
   side.finish(generation, code);
   return code;
@@ -52,7 +51,7 @@ Code stream_attention(const Workload& work, AttentionSide& side, uint32_t rank, 
 }
 
 Code stream_ffn(const Workload& work, FfnSide& side, uint64_t rounds, uint64_t& wrong) {
-  return serve(work, side, rounds, kDeadlineMs, [&](uint32_t a, uint64_t g) {
+  return serve(work, side, rounds, kStreamDeadlineMs, [&](uint32_t a, uint64_t g) {
     const std::byte* payload = side.subscriber(a).column(g, 0);
     for_each_stamp(work, a, g, [&](size_t at, uint64_t stamp) {
       wrong += std::memcmp(payload + at, &stamp, sizeof stamp) != 0;

@@ -8,6 +8,8 @@
 
 namespace weft::bench {
 
+constexpr double kDeadlineMs = 20'000;  // a round that takes longer has hung
+
 struct Workload {
   uint32_t attention = 1, ffn = 1;
   uint32_t tokens = 0;

@@ -25,6 +25,7 @@ class AttentionObject : public Napi::ObjectWrap<AttentionObject> {
          InstanceMethod("combineCancel", &AttentionObject::combine_cancel),
          InstanceMethod("blamed", &AttentionObject::blamed),
          InstanceMethod("missing", &AttentionObject::missing),
+         InstanceMethod("waits", &AttentionObject::waits),
          InstanceMethod("replyRows", &AttentionObject::reply_rows),
          InstanceMethod("done", &AttentionObject::done)});
   }
@@ -176,6 +177,13 @@ class AttentionObject : public Napi::ObjectWrap<AttentionObject> {
     for (uint32_t r = 0; r < core_->config.ffn; ++r)
       if (!combine.complete(r)) ranks.Set(n++, Napi::Number::New(info.Env(), r));
     return ranks;
+  }
+  // How long each ffn rank was waited for, in us: waits(generation) -> Float64Array
+  Napi::Value waits(const Napi::CallbackInfo& info) {
+    const auto& us = side_->combine(generation(info, 0)).waits().us();
+    auto out = Napi::Float64Array::New(info.Env(), us.size());
+    std::copy(us.begin(), us.end(), out.Data());
+    return out;
   }
   Napi::Value reply_rows(const Napi::CallbackInfo& info) {
     const uint32_t rank = arg_u32(info, 1);

@@ -57,13 +57,14 @@ class FfnObject : public Napi::ObjectWrap<FfnObject> {
   }
   FfnSide& side() { return *side_; }
   const Core& core() const { return *core_; }
+  const std::shared_ptr<Core>& shared_core() const { return core_; }
   // Of a symmetric exchange; otherwise null.
   const std::shared_ptr<ExpertSide>& expert() const { return expert_; }
 
  private:
   // Words of the report per part: rank, generation, rows, taken, tag, metaBytes, selections (-1: not made
-  // yet).
-  static constexpr size_t kReportWords = 7;
+  // yet), how long it was waited for in us.
+  static constexpr size_t kReportWords = 8;
 
   // The index arrays of a part, valid while it is open: partMemory(attention, slot) -> ArrayBuffer[5]
   // (tokenOf, rowOf, selection rows, experts, ks).
@@ -101,6 +102,7 @@ class FfnObject : public Napi::ObjectWrap<FfnObject> {
       *word++ = part.view.tag;
       *word++ = part.view.meta_bytes;
       *word++ = part.selected ? static_cast<double>(part.selections.count) : -1;
+      *word++ = side_->collect().waits().us()[rank];
     }
   }
 

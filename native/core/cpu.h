@@ -30,6 +30,8 @@ constexpr size_t kCacheLine = 64;
 // apart.
 constexpr size_t kNoSharing = 128;
 
+constexpr size_t kPage = 4096;
+
 constexpr size_t align_up(size_t value, size_t alignment) {
   return (value + alignment - 1) / alignment * alignment;
 }

@@ -13,6 +13,7 @@
 #include "exchange/publisher.h"
 #include "exchange/routing.h"
 #include "exchange/subscriber.h"
+#include "exchange/waits.h"
 
 namespace weft {
 
@@ -43,6 +44,7 @@ class Combine : public Operation {
   uint32_t reply_rows(uint32_t rank) const { return missing_[rank] ? 0 : replies_[rank].rows; }
   // The rank was gone before its reply was complete, and the result is without it.
   bool missing(uint32_t rank) const { return missing_[rank]; }
+  const Waits& waits() const { return waits_; }
 
  private:
   struct Reply {
@@ -78,6 +80,7 @@ class Combine : public Operation {
   uint32_t done_ = 0;  // tokens reduced so far
   std::vector<Reply> replies_;
   std::vector<bool> missing_;
+  Waits waits_;
   std::vector<const uint16_t*> inputs_;
   std::vector<float> weights_;
 };

@@ -14,6 +14,7 @@ void Collect::aim(Gather gather, uint32_t count, int64_t within_ns, bool streame
   blamed = kNoPeer;
   ranks_.clear();
   ranks_.reserve(side_.sources_.size());
+  waits_.start();
 }
 
 int64_t Collect::wake_ns() const {
@@ -50,6 +51,7 @@ Code Collect::step() {
     if (code == Code::again && peer != Code::ok) code = peer;
     if (code == Code::ok || code == Code::again) {
       source.ready = code == Code::ok;
+      if (source.ready) waits_.came(static_cast<size_t>(&source - side_.sources_.data()));
       ready += source.ready;
       ++alive;
       continue;
@@ -60,7 +62,9 @@ Code Collect::step() {
     return code;
   }
   if (alive == 0) return side_.endpoint().closed() ? Code::closed : Code::unavailable;
-  return enough(ready, alive) ? open_ready() : Code::again;
+  if (enough(ready, alive)) return open_ready();
+  waits_.goes_on();
+  return Code::again;
 }
 
 bool Collect::enough(uint32_t ready, uint32_t alive) {

@@ -11,6 +11,7 @@ Combine::Combine(AttentionSide& side, uint32_t slot)
       slot_(slot),
       replies_(side.config().ffn),
       missing_(side.config().ffn),
+      waits_(side.config().ffn),
       inputs_(std::max(side.config().ffn, side.config().top_k) + 2),  // and two biases
       weights_(inputs_.size()) {
   const auto& config = side.config();
@@ -27,6 +28,7 @@ void Combine::aim(void* out, bool out_is_f32, OnLoss on_loss) {
   any_missing_ = false;
   done_ = 0;
   blamed = kNoPeer;
+  waits_.start();
   for (Reply& reply : replies_) {
     reply.seen = false;
     reply.rows = reply.final_rows = 0;
@@ -87,7 +89,7 @@ Code Combine::look(uint32_t rank) {
     reply.final_rows = now;
     moved_ = true;
   }
-  if (reply.complete()) return Code::ok;
+  if (reply.complete()) return waits_.came(rank), Code::ok;
   return peer == Code::ok ? Code::again : give_up(rank, peer);
 }
 
@@ -112,7 +114,7 @@ Code Combine::step() {
     }
     complete = done_ == round.rows && complete;
   }
-  if (!complete) return Code::again;
+  if (!complete) return waits_.goes_on(), Code::again;
   return side_.config().symmetric ? still_there() : Code::ok;
 }
 

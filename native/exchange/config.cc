@@ -116,8 +116,8 @@ DispatchColumns dispatch_columns(const ExchangeConfig& config) {
 }
 
 wire::PublicationLayout dispatch_layout(const ExchangeConfig& config) {
-  wire::PublicationShape shape{config.depth,  config.max_tokens,    config.ffn,
-                               config.routed, config.meta_capacity, {}};
+  wire::PublicationShape shape{
+      config.depth, config.max_tokens, config.ffn, config.routed, config.meta_capacity, {}, 0};
   shape.column_bytes.push_back(row_bytes(config.dispatch, config.hidden));
   if (config.dispatch == RowType::fp8e4m3)
     shape.column_bytes.push_back((config.hidden + kScaleGroup - 1) / kScaleGroup * sizeof(float));
@@ -125,6 +125,8 @@ wire::PublicationLayout dispatch_layout(const ExchangeConfig& config) {
     shape.column_bytes.push_back(config.top_k * sizeof(int32_t));
     shape.column_bytes.push_back(config.top_k * sizeof(float));
   }
+  if (const auto columns = dispatch_columns(config); choices_lead(config))
+    shape.leading = 1u << columns.experts | 1u << columns.weights;
   shape.column_bytes.insert(shape.column_bytes.end(), config.extra_columns.begin(),
                             config.extra_columns.end());
   return wire::PublicationLayout(std::move(shape));
@@ -137,10 +139,10 @@ wire::PublicationLayout reply_layout(const ExchangeConfig& config) {
     // A row for each place, or the sums for each row that was sent.
     const uint64_t rows = weighted ? most_places(config) : uint64_t{config.attention} * config.max_tokens;
     return wire::PublicationLayout(
-        {config.depth, static_cast<uint32_t>(rows), config.attention, true, 0, {row}});
+        {config.depth, static_cast<uint32_t>(rows), config.attention, true, 0, {row}, 0});
   }
   const uint32_t rows = weighted ? config.max_tokens * config.top_k : config.max_tokens;
-  return wire::PublicationLayout({config.depth, rows, 1, false, 0, {row}});
+  return wire::PublicationLayout({config.depth, rows, 1, false, 0, {row}, 0});
 }
 
 size_t publication_offset(const wire::PublicationLayout& layout, uint32_t publication) {

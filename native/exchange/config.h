@@ -53,6 +53,10 @@ struct DispatchColumns {
 };
 
 DispatchColumns dispatch_columns(const ExchangeConfig& config);
+// Whether routing follows from the choices, so that they lead: all of them are there when a round begins.
+inline bool choices_lead(const ExchangeConfig& config) {
+  return config.routed || (config.experts > 0 && config.combine == CombineKind::weighted);
+}
 wire::PublicationLayout dispatch_layout(const ExchangeConfig& config);
 wire::PublicationLayout reply_layout(const ExchangeConfig& config);
 size_t publication_offset(const wire::PublicationLayout& layout, uint32_t publication);

@@ -3,15 +3,15 @@
 #include <numeric>
 
 #include "exchange/arena_plan.h"
-#include "kernels/copy.h"
-#include "kernels/gather.h"
-#include "kernels/reduce.h"
-#include "kernels/stream.h"
 
 namespace weft {
 
 ExpertSide::Round::Round(const ExchangeConfig& config, uint32_t rank)
-    : grouping(std::make_unique<Grouping>(config, rank)), sent(config.attention), parts(config.attention) {}
+    : grouping(std::make_unique<Grouping>(config, rank)),
+      blocks(grouping->experts(), config.attention),
+      sent(config.attention),
+      parts(config.attention),
+      told(config.attention) {}
 
 ExpertSide::ExpertSide(Endpoint& endpoint, const ExchangeConfig& config, uint32_t rank,
                        std::vector<size_t> peers)
@@ -23,7 +23,10 @@ ExpertSide::ExpertSide(Endpoint& endpoint, const ExchangeConfig& config, uint32_
       inputs_(config.top_k),
       weights_(config.top_k) {
   rounds_held_.reserve(config.depth);
-  for (uint32_t slot = 0; slot < config.depth; ++slot) rounds_held_.emplace_back(config_, rank);
+  for (uint32_t slot = 0; slot < config.depth; ++slot) {
+    rounds_held_.emplace_back(config_, rank);
+    arrivals_.push_back(std::make_unique<BlockArrival>(*this, slot));
+  }
 }
 
 Code ExpertSide::group(uint64_t& generation) {
@@ -49,73 +52,61 @@ Code ExpertSide::group(uint64_t& generation) {
   }
   round.generation = generation;
   round.published = 0;
+  round.blocks.start();
+  std::fill(round.told.begin(), round.told.end(), false);
   // Before outputs are written to the slot: a rank that we gave up may still read what it held.
   begin(round);
   return Code::ok;
 }
 
-// Row by row as they lie at their sources, so that a row that goes to several places is read from memory
-// once.
-void ExpertSide::expand(uint64_t generation, uint32_t column, std::byte* out, size_t stride) const {
-  const Round& round = this->round(generation);
-  const bool streams = size_t{round.grouping->places} * stride >= kernels::kStreamedBytes;
-  for (uint32_t r = 0; r < config_.attention; ++r) {
-    if (round.parts[r] == nullptr) continue;
-    const Selections& selections = *round.parts[r]->selections;
-    const uint32_t* place_of = round.grouping->place_of(r);
-    const Subscriber& from = rounds_.subscriber(r);
-    const uint32_t bytes = from.layout().shape().column_bytes[column];
-    const std::byte* rows = from.column(generation, column);
-    for (uint32_t i = 0; i < selections.count; ++i) {
-      std::byte* to = out + place_of[i] * stride;
-      const std::byte* row = rows + size_t{selections.row[i]} * bytes;
-      if (streams)
-        kernels::copy_streamed(to, row, bytes);
-      else
-        kernels::copy_cached(to, row, bytes);
-    }
-  }
-  if (streams) kernels::streamed();
+uint32_t ExpertSide::needed(uint32_t source, uint64_t generation) const {
+  const Part& part = rounds_.part(source, generation);
+  return part.view.taken == 0 ? 0 : part.token_of[part.view.taken - 1] + 1;
 }
 
-void ExpertSide::gather(uint64_t generation, uint32_t column, std::byte* out) const {
-  const Round& round = this->round(generation);
+Code ExpertSide::look(uint64_t generation, bool skip_lost, uint32_t& lost) {
+  Round& round = this->round(generation);
+  bool missing = false;
+  Code why = Code::ok;
   for (uint32_t r = 0; r < config_.attention; ++r) {
     if (round.parts[r] == nullptr) continue;
     const Subscriber& from = rounds_.subscriber(r);
-    const uint32_t bytes = from.layout().shape().column_bytes[column];
-    const Part& part = rounds_.part(r, generation);
-    kernels::gather_rows(from.column(generation, column), bytes, part.row_of.data(), part.view.taken, bytes,
-                         out);
-    out += size_t{part.view.taken} * bytes;
+    const uint32_t rows = needed(r, generation);
+    const Code peer = from.peer_state();  // first: what was published before the peer went counts
+    uint32_t come = std::min(rows, from.final_rows(generation));
+    if (come < rows && peer != Code::ok) {
+      if (skip_lost || round.told[r]) {
+        come = rows;
+      } else {
+        lost = r;
+        why = peer;
+      }
+    }
+    missing |= come < rows;
+    round.blocks.come(r, come);
   }
+  round.blocks.find(*round.grouping);
+  if (why != Code::ok) return why;
+  return missing ? Code::again : Code::ok;
+}
+
+bool ExpertSide::waits_for(uint64_t generation, uint32_t source) const {
+  const Round& round = this->round(generation);
+  return round.parts[source] != nullptr && !round.blocks.has_come(source, needed(source, generation));
+}
+
+bool ExpertSide::complete(uint64_t generation) {
+  const Round& round = this->round(generation);
+  for (uint32_t r = 0; r < config_.attention; ++r) {
+    if (round.parts[r] == nullptr || rounds_.subscriber(r).peer_state() != Code::ok) continue;
+    if (rounds_.available(r, generation) < rounds_.part(r, generation).view.taken) return false;
+  }
+  return true;
 }
 
 uint32_t ExpertSide::reply_rows(uint64_t generation) const {
   const Round& round = this->round(generation);
   return config_.combine == CombineKind::weighted ? round.grouping->places : round.taken;
-}
-
-void ExpertSide::reduce(uint64_t generation, const uint16_t* outputs) {
-  const Round& round = this->round(generation);
-  auto* out = reinterpret_cast<uint16_t*>(replies_.column(generation, 0));
-  for (uint32_t r = 0; r < config_.attention; ++r) {
-    if (round.parts[r] == nullptr) continue;
-    const Selections& selections = *round.parts[r]->selections;
-    const uint32_t* place_of = round.grouping->place_of(r);
-    const auto* weights =
-        reinterpret_cast<const float*>(rounds_.subscriber(r).column(generation, columns_.weights));
-    const uint32_t taken = rounds_.part(r, generation).view.taken;
-    uint32_t i = 0;
-    for (uint32_t row = 0; row < taken; ++row, out += config_.hidden) {
-      size_t n = 0;
-      for (; i < selections.count && selections.taken[i] == row; ++i) {
-        inputs_[n] = outputs + size_t{place_of[i]} * config_.hidden;
-        weights_[n++] = weights[size_t{selections.row[i]} * config_.top_k + selections.k[i]];
-      }
-      kernels::weighted_row(inputs_.data(), weights_.data(), n, config_.hidden, out);
-    }
-  }
 }
 
 // Says which rows of the reply are whose.
@@ -143,6 +134,7 @@ Code ExpertSide::reply(uint64_t generation, uint32_t final_rows) {
   Round& round = this->round(generation);
   const uint32_t rows = reply_rows(generation);
   if (final_rows > rows || final_rows < round.published) return Code::too_many_rows;
+  if (final_rows == rows && !complete(generation)) return Code::again;
   round.published = final_rows;
   if (final_rows == rows) {
     round.generation = 0;

@@ -9,7 +9,11 @@ namespace weft {
 
 FfnSide::FfnSide(Endpoint& endpoint, const ExchangeConfig& config, uint32_t rank,
                  std::vector<size_t> attention_peers)
-    : endpoint_(endpoint), config_(config), columns_(dispatch_columns(config)), rank_(rank), collect_(*this) {
+    : endpoint_(endpoint),
+      config_(config),
+      columns_(dispatch_columns(config)),
+      rank_(rank),
+      collect_(*this, config.attention) {
   const ArenaPlan plan(config);
   for (uint32_t a = 0; a < config.attention; ++a) {
     const size_t peer = attention_peers[a];
@@ -50,8 +54,7 @@ Code FfnSide::open(Source& source, uint32_t attention) {
     std::iota(part.row_of.begin(), part.row_of.begin() + view.taken, 0);
   part.reply_rows = view.taken;
   source.next = view.generation + 1;
-  if (config_.combine == CombineKind::weighted && view.final_rows == view.rows)
-    select(attention, view.generation);
+  if (config_.combine == CombineKind::weighted) select(attention, view.generation);
   part.open.store(true, std::memory_order_release);
   return Code::ok;
 }
@@ -97,7 +100,7 @@ Code FfnSide::select(uint32_t attention, uint64_t generation) {
   Part& part = this->part(attention, generation);
   if (part.selected) return Code::ok;
   if (columns_.experts == kNoColumn) return Code::state;
-  if (available(attention, generation) < part.view.taken) return Code::again;
+  if (!choices_lead(config_) && available(attention, generation) < part.view.taken) return Code::again;
   const auto* experts =
       reinterpret_cast<const int32_t*>(sources_[attention].rounds.column(generation, columns_.experts));
   part.selections.make(config_, rank_, part.view.taken, part.row_of.data(), experts);

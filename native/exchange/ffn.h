@@ -10,6 +10,7 @@
 #include "exchange/publisher.h"
 #include "exchange/routing.h"
 #include "exchange/subscriber.h"
+#include "exchange/waits.h"
 
 namespace weft {
 
@@ -29,7 +30,7 @@ struct Part {
   std::vector<uint32_t> token_of;  // [taken] row at the source
   std::vector<uint32_t> row_of;    // [taken] row in the column arrays here
   Selections selections;
-  bool selected = false;    // selections are made, which needs all rows
+  bool selected = false;    // selections are made
   uint32_t reply_rows = 0;  // rows the reply has, but for combine 'none'
   uint32_t published = 0;   // reply rows final so far
   bool begun = false;
@@ -60,7 +61,7 @@ class Arrival;
 // Waits until enough attention ranks have a round ready, then opens a part for each that has.
 class Collect : public Operation {
  public:
-  explicit Collect(FfnSide& side) : side_(side) {}
+  Collect(FfnSide& side, size_t ranks) : side_(side), waits_(ranks) {}
   // at_least: `count` ranks, or whatever is there (but at least one) `within_ns` after the first was there.
   // streamed: a round counts as ready when it is begun, not when all its rows are final.
   void aim(Gather gather, uint32_t count, int64_t within_ns, bool streamed, bool skip_lost);
@@ -70,6 +71,7 @@ class Collect : public Operation {
   const std::vector<uint32_t>& ranks() const { return ranks_; }
   // Once it has ended without: is this one of those who had nothing ready?
   bool waits_for(uint32_t attention) const;
+  const Waits& waits() const { return waits_; }
 
  private:
   Code look(Source& source) const;
@@ -84,6 +86,7 @@ class Collect : public Operation {
   bool streamed_ = false;
   bool skip_lost_ = false;
   std::vector<uint32_t> ranks_;
+  Waits waits_;
 };
 
 // Waits until a streamed round has enough rows.
@@ -133,7 +136,7 @@ class FfnSide {
   Arrival& arrival(uint32_t attention, uint64_t generation) {
     return *sources_[attention].arrivals[sources_[attention].rounds.layout().slot_of(generation)];
   }
-  // Makes part.selections; `again` while rows are missing.
+  // Makes part.selections; `again` while rows are missing, unless choices lead.
   Code select(uint32_t attention, uint64_t generation);
   // What a rank has sent turned out to be nonsense: it is not listened to any more, its part is ended, and
   // the next collect tells.

@@ -21,9 +21,9 @@ namespace weft::fuzz {
 
 const wire::PublicationShape& shape(unsigned which) {
   static const wire::PublicationShape shapes[kShapes] = {
-      {3, 8, 4, true, 16, {4, 1}},  // routed
-      {2, 5, 1, false, 0, {2, 2}},  // inline rows
-      {2, 30, 3, true, 300, {200, 40, 8, 8, 3}},
+      {3, 8, 4, true, 16, {4, 1}},                                   // routed
+      {2, 5, 1, false, 0, {2, 2}},                                   // inline rows
+      {2, 30, 3, true, 300, {200, 40, 8, 8, 3}, 1u << 2 | 1u << 3},  // as rows with choices
   };
   return shapes[which % kShapes];
 }

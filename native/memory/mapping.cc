@@ -65,7 +65,6 @@ void Mapping::back_with_huge_pages(size_t from, size_t bytes) {
 }
 
 size_t Mapping::resident() const {
-  constexpr size_t kPage = 4096;
   std::vector<unsigned char> pages((size_ + kPage - 1) / kPage);
   if (mincore(data_, size_, pages.data()) != 0) return 0;
   return kPage * static_cast<size_t>(

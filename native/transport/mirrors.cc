@@ -143,11 +143,11 @@ void Mirrors::body_of(const wire::Frame& frame, size_t inbound, Body& body) {
     }
     body.add(base + layout.meta(slot_number), frame.meta_bytes);
   }
-  const auto& column_bytes = layout.shape().column_bytes;
-  for (uint32_t c = 0; c < column_bytes.size(); ++c) {
-    std::byte* column = base + layout.column(slot_number, c);
-    body.add(column + size_t{frame.first} * column_bytes[c], size_t{frame.count} * column_bytes[c]);
-  }
+  wire::for_each_column(frame, layout, [&](uint32_t c, uint32_t first, uint32_t count) {
+    const size_t row_bytes = layout.shape().column_bytes[c];
+    body.add(base + layout.column(slot_number, c) + first * row_bytes, count * row_bytes);
+    return true;
+  });
   body.step(0);
 }
 

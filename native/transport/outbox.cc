@@ -147,7 +147,9 @@ void Outbox::seal_rows(size_t most_bytes) {
   wire::Frame& frame = entry.frame;
   const Outgoing& rows = entry.rows;
   const auto& layout = *rows.layout;
-  const auto most = std::max<size_t>(1, most_bytes / layout.row_bytes());
+  // What leads comes on top of it: it can't be cut.
+  const size_t row_bytes = std::max<size_t>(1, layout.row_bytes() - layout.leading_bytes());
+  const auto most = std::max<size_t>(1, most_bytes / row_bytes);
   frame.first = entry.first;
   frame.count = static_cast<uint32_t>(std::min<size_t>(entry.end - entry.first, most));
   const uint32_t next = entry.first + frame.count;

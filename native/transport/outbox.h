@@ -108,19 +108,19 @@ void for_each_piece(const wire::Frame& frame, const Outgoing& rows, F&& f) {
     if (frame.meta_bytes > 0 && !f(rows.base + layout.meta(slot), frame.meta_bytes, layout.meta(slot)))
       return;
   }
-  const auto& column_bytes = layout.shape().column_bytes;
-  const uint32_t end = frame.first + frame.count;
-  for (uint32_t c = 0; c < column_bytes.size(); ++c) {
+  wire::for_each_column(frame, layout, [&](uint32_t c, uint32_t first, uint32_t count) {
     const size_t at = layout.column(slot, c);
-    const size_t row_bytes = column_bytes[c];
-    for (uint32_t i = frame.first; i < end;) {
+    const size_t row_bytes = layout.shape().column_bytes[c];
+    const uint32_t end = first + count;
+    for (uint32_t i = first; i < end;) {
       uint32_t run = routed ? i + 1 : end;
       while (run < end && list[run] == list[run - 1] + 1) ++run;
       const uint32_t row = routed ? list[i] : i;
-      if (!f(rows.base + at + row * row_bytes, (run - i) * row_bytes, at + i * row_bytes)) return;
+      if (!f(rows.base + at + row * row_bytes, (run - i) * row_bytes, at + i * row_bytes)) return false;
       i = run;
     }
-  }
+    return true;
+  });
 }
 
 template <class F>

@@ -7,8 +7,13 @@ namespace weft::wire {
 
 void seal(Frame& frame) { frame.crc = crc32c(&frame, offsetof(Frame, crc)); }
 
+uint64_t row_bytes_of(const Frame& frame, const PublicationLayout& layout) {
+  const uint64_t first = frame.flags & kBegin ? uint64_t{frame.taken} * layout.leading_bytes() : 0;
+  return first + uint64_t{frame.count} * (layout.row_bytes() - layout.leading_bytes());
+}
+
 uint64_t body_bytes_of(const Frame& frame, const PublicationLayout& layout) {
-  uint64_t bytes = uint64_t{frame.count} * layout.row_bytes();
+  uint64_t bytes = row_bytes_of(frame, layout);
   if (frame.flags & kBegin) {
     bytes += frame.meta_bytes;
     if (frame.flags & kRoutedFrame) bytes += uint64_t{frame.taken} * sizeof(uint32_t);

@@ -14,7 +14,7 @@ constexpr uint32_t kFrameMagic = 0x52465754;  // "TWFR"
 constexpr uint8_t kFrameVersion = 1;
 
 enum class FrameKind : uint8_t {
-  rows = 1,     // rows of a round; the body is [list][metadata][column 0 rows][column 1 rows]...
+  rows = 1,     // rows of a round; the body is [list][metadata][leading columns][the other columns]
   goodbye = 2,  // the sender closes on purpose; nothing follows
   // Page push, wire/lease.h:
   write = 3,    // the body goes into memory that is leased to the sender
@@ -22,8 +22,8 @@ enum class FrameKind : uint8_t {
   revoked = 5,  // the answer, behind all that was written, where devices write by themselves
 };
 
-// A round's first frame carries what the slot head, the metadata and the destination's list say; later frames
-// of a streamed round carry rows only.
+// A round's first frame carries what the slot head, the metadata and the destination's list say, and all rows
+// of the columns that lead; later frames of a streamed round carry rows of the other columns only.
 enum FrameFlags : uint16_t { kBegin = 1, kRoutedFrame = 2 };
 
 struct Frame {
@@ -70,6 +70,20 @@ Code validate(const Frame& frame, const FrameExpectation& expected);
 
 // The body's size that a rows frame with these fields must have.
 uint64_t body_bytes_of(const Frame& frame, const PublicationLayout& layout);
+
+// Calls f(column, first, count) for the rows of columns that a frame carries, in the order of its body, until
+// it returns false.
+template <class F>
+void for_each_column(const Frame& frame, const PublicationLayout& layout, F&& f) {
+  const auto columns = static_cast<uint32_t>(layout.shape().column_bytes.size());
+  if (frame.flags & kBegin)
+    for (uint32_t c = 0; c < columns; ++c)
+      if (layout.leads(c) && !f(c, 0u, frame.taken)) return;
+  for (uint32_t c = 0; c < columns; ++c)
+    if (!layout.leads(c) && !f(c, frame.first, frame.count)) return;
+}
+// Their bytes: what of the body is rows.
+uint64_t row_bytes_of(const Frame& frame, const PublicationLayout& layout);
 
 // The second gate, for row lists: ascending, below `rows`.
 Code validate_list(const uint32_t* list, uint32_t count, uint32_t rows);

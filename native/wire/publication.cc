@@ -2,15 +2,13 @@
 
 namespace weft::wire {
 
-namespace {
-constexpr size_t kPage = 4096;
-}
-
 PublicationLayout::PublicationLayout(PublicationShape shape) : shape_(std::move(shape)) {
   if ((shape_.depth & (shape_.depth - 1)) == 0) mask_ = shape_.depth - 1;
   size_t inline_at = 0;
-  for (const uint32_t bytes : shape_.column_bytes) {
+  for (size_t c = 0; c < shape_.column_bytes.size(); ++c) {
+    const uint32_t bytes = shape_.column_bytes[c];
     row_bytes_ += bytes;
+    if (leads(c)) leading_bytes_ += bytes;
     inline_at = align_up(inline_at, 8) + size_t{bytes} * shape_.max_rows;
   }
   inline_ = inline_at <= kInlineBytes;

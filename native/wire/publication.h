@@ -65,6 +65,9 @@ struct PublicationShape {
   bool lists = false;  // has row lists
   uint32_t meta_capacity = 0;
   std::vector<uint32_t> column_bytes;  // per row
+  // Bit c: column c leads. All its rows are there when a round begins, also of one that becomes final block
+  // by block.
+  uint32_t leading = 0;
 };
 
 class PublicationLayout {
@@ -78,6 +81,9 @@ class PublicationLayout {
   bool rows_in_heads() const { return inline_; }
   size_t bodies() const { return bodies_at_; }
   size_t row_bytes() const { return row_bytes_; }
+  bool leads(size_t column) const { return column < 32 && (shape_.leading >> column & 1) != 0; }
+  // Of a row, in the columns that lead.
+  size_t leading_bytes() const { return leading_bytes_; }
   // generation % depth; a division costs as much as the rest of a look at a slot, so powers of two do
   // without.
   uint32_t slot_of(uint64_t generation) const {
@@ -114,7 +120,7 @@ class PublicationLayout {
   PublicationShape shape_;
   uint64_t mask_ = 0;  // depth - 1 for a power of two
   bool inline_ = false;
-  size_t row_bytes_ = 0;
+  size_t row_bytes_ = 0, leading_bytes_ = 0;
   size_t bodies_at_ = 0, body_bytes_ = 0, bytes_ = 0;
   size_t lists_at_ = 0, list_stride_ = 0;
   std::vector<size_t> columns_at_;

@@ -61,6 +61,14 @@ export class AttentionRound {
   }
 
   /**
+   * [ranks] microseconds from the beginning of the last combine until each rank's reply was complete: who is late shows here.
+   * NaN for those whose replies are not.
+   */
+  get waitedUs(): Float64Array {
+    return this.#side.native.waits(this.generation);
+  }
+
+  /**
    * The combined result, [tokens, hidden]. After WEFT_DEADLINE or WEFT_ABORTED it may be called again.
    *
    * @throws WeftError WEFT_DEADLINE (`details.waitingFor` names the ranks), WEFT_ABORTED, WEFT_PEER_LOST,

@@ -1,9 +1,10 @@
-import { invalidArgument, type Phase, WeftError } from '../errors.js';
+import { WeftError } from '../errors.js';
 import { native } from '../native.js';
-import { arrayName, type DType, elementBytes, holds, type TypedArray, viewOf } from '../tensor/dtype.js';
+import type { TypedArray } from '../tensor/dtype.js';
+import { columnCopy, wantArray } from './column-copy.js';
 import type { ExchangeContext } from './context.js';
 import type { FfnPart } from './ffn-part.js';
-import { dispatchColumns, replyType } from './layout.js';
+import { replyType } from './layout.js';
 
 /** Rounds of several attention ranks that were ready together, one part for each. */
 export class FfnBatch {
@@ -28,15 +29,7 @@ export class FfnBatch {
    */
   contiguous(name = 'hidden', into?: TypedArray): TypedArray {
     this.#wantOpen('collect', 'contiguous');
-    const columns = dispatchColumns(this.#context.layout);
-    const column = columns.find((candidate) => candidate.name === name);
-    if (column === undefined)
-      throw invalidArgument('name', name, `one of ${columns.map((each) => each.name).join(', ')}`);
-    const elements = this.rows * column.width;
-    const rowBytes = column.width * elementBytes(column.dtype);
-    const out =
-      into === undefined ? viewOf(column.dtype, new ArrayBuffer(this.rows * rowBytes), 0, elements) : into;
-    wantArray('into', out, column.dtype, elements, 'collect');
+    const { out, rowBytes } = columnCopy(this.#context.layout, name, into, this.rows);
     let row = 0;
     for (const part of this.parts) {
       native.gather(bytes(part.column(name)), part.rowOf, rowBytes, bytes(out), row);
@@ -77,17 +70,6 @@ export class FfnBatch {
   reply(): void {
     for (const part of this.parts) if (part.isOpen) part.reply();
   }
-}
-
-function wantArray(name: string, array: unknown, dtype: DType, elements: number, phase: Phase): void {
-  if (!holds(array, dtype))
-    throw new WeftError('WEFT_DTYPE', `${name} must be a ${arrayName(dtype)}, which holds ${dtype}`, {
-      phase,
-      details: { argument: name, allowed: arrayName(dtype) },
-    });
-  const { length } = array as TypedArray;
-  if (length < elements)
-    throw invalidArgument(name, `${length} elements`, `at least ${elements} elements long`, { phase });
 }
 
 function bytes(array: TypedArray): Uint8Array {

@@ -60,6 +60,7 @@ export interface PartFacts {
   readonly metaBytes: number;
   /** Selections; -1 when they are not worked out yet. */
   readonly selected: number;
+  readonly waitedUs: number;
 }
 
 /**
@@ -113,6 +114,10 @@ export class FfnPart {
   /** Rows of it that this rank takes; all of them with mode 'all'. */
   get rows(): number {
     return this.#facts.rows;
+  }
+  /** Microseconds from the beginning of the wait for the batch until this part was there: who is late shows here. */
+  get waitedUs(): number {
+    return this.#facts.waitedUs;
   }
   get meta(): Uint8Array {
     return this.#views.rounds.meta.subarray(0, this.#facts.metaBytes);
@@ -195,7 +200,10 @@ export class FfnPart {
     };
   }
 
-  /** @throws WeftError WEFT_STATE while rows of a streamed part are missing */
+  /**
+   * Also of a streamed part of which rows are missing, with mode 'routed' or combine 'weighted': choices come first.
+   * @throws WeftError WEFT_STATE otherwise, while rows are missing
+   */
   get selections(): Selections {
     if (this.#selected < 0) {
       const count = this.#native.select(this.rank, this.generation);

@@ -31,7 +31,7 @@ export interface CollectChoices {
 export interface CollectOptions extends WaitOptions, CollectChoices {}
 export interface BlockingCollectOptions extends BlockingOptions, CollectChoices {}
 
-const REPORT_WORDS = 7;
+const REPORT_WORDS = 8;
 
 /** The waits that the service thread finishes. */
 interface PendingWaits {
@@ -149,6 +149,7 @@ export class FfnSide {
         tag: report[at + 4]!,
         metaBytes: report[at + 5]!,
         selected: report[at + 6]!,
+        waitedUs: report[at + 7]!,
       };
       const views = this.#views[facts.rank]![facts.generation % this.#context.layout.depth]!;
       parts.push(new FfnPart(this.native, this.#context, views, this.#pending.arrivals, facts));

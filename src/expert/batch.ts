@@ -1,11 +1,19 @@
+import { columnCopy } from '../afd/column-copy.js';
 import type { ExchangeContext } from '../afd/context.js';
 import { failure } from '../afd/failure.js';
 import type { FfnPart } from '../afd/ffn-part.js';
-import { dispatchColumns, replyType } from '../afd/layout.js';
+import { replyType } from '../afd/layout.js';
 import { SlotViews } from '../afd/slot-views.js';
 import { closedError, invalidArgument, WeftError } from '../errors.js';
 import { Code, type NativeExpert } from '../native.js';
-import { arrayName, elementBytes, holds, type TypedArray, viewOf } from '../tensor/dtype.js';
+import type { TypedArray } from '../tensor/dtype.js';
+import { ExpertBlock } from './block.js';
+import {
+  type BlockingBlockOptions,
+  type BlockOptions,
+  BlockWaits,
+  type PendingBlocks,
+} from './block-waits.js';
 
 /** What one rank dispatched in a round: views of where its rows lie, read-only, valid until the batch's `reply()`. */
 export type ExpertPart = Pick<
@@ -14,6 +22,7 @@ export type ExpertPart = Pick<
   | 'tokens'
   | 'rows'
   | 'tag'
+  | 'waitedUs'
   | 'meta'
   | 'tokenOf'
   | 'rowOf'
@@ -33,6 +42,8 @@ export class PlaceViews {
   readonly token: Uint32Array;
   readonly row: Uint32Array;
   readonly k: Uint32Array;
+  /** Experts by number, as their blocks became complete. */
+  readonly order: Uint32Array;
   /** The reply: for combine 'weighted' a row for each place, for 'sum' one for each row that was sent. */
   readonly reply: Uint16Array;
   /** For combine 'sum', made when it is first asked for: the outputs of experts. */
@@ -42,6 +53,7 @@ export class PlaceViews {
     const arrays = native.memory(slot).map((memory) => new Uint32Array(memory));
     [this.counts, this.begins, this.sourceBegins, this.sourceCounts] = arrays as FourArrays;
     [this.source, this.token, this.row, this.k] = arrays.slice(4) as FourArrays;
+    this.order = arrays[8]!;
     const at = endpoint.layout();
     const column = [{ name: 'output', dtype: replyType(layout), width: layout.hidden }];
     this.reply = new SlotViews(arena, at.replies, at.reply, slot, column, 0).column('output') as Uint16Array;
@@ -69,17 +81,28 @@ export class ExpertBatch {
   readonly #context: ExchangeContext;
   readonly #views: PlaceViews;
   readonly #facts: BatchFacts;
+  readonly #waits: BlockWaits;
+  /** Experts whose blocks are final, when blocks are published. */
+  #final: Uint8Array | undefined;
   #published = 0;
   /** The reply is not complete yet. */
   #open = true;
   #replied = false;
 
   /** @internal */
-  constructor(native: NativeExpert, context: ExchangeContext, views: PlaceViews, facts: BatchFacts) {
+  constructor(
+    native: NativeExpert,
+    context: ExchangeContext,
+    views: PlaceViews,
+    pending: PendingBlocks,
+    facts: BatchFacts,
+  ) {
     this.#native = native;
     this.#context = context;
     this.#views = views;
     this.#facts = facts;
+    const blocks = views.counts.reduce((sum, count) => sum + (count > 0 ? 1 : 0), 0);
+    this.#waits = new BlockWaits(native, context, pending, facts.generation, views.order, blocks);
   }
 
   /** The round's number: 1, 2, 3 and so on. */
@@ -141,12 +164,68 @@ export class ExpertBatch {
   }
 
   /**
+   * Each expert's block as soon as all its rows are there, in that order; experts that were sent nothing have none. For a batch
+   * that was collected `streamed`: of another all blocks are there. Each block is handed out once, also when the iteration
+   * was left and another is begun.
+   *
+   * @throws WeftError WEFT_DEADLINE, WEFT_ABORTED, WEFT_PEER_LOST (iterate again to go on), WEFT_PROTOCOL, WEFT_CLOSED
+   */
+  async *blocks(options: BlockOptions = {}): AsyncGenerator<ExpertBlock, void, void> {
+    for (;;) {
+      const block = await this.nextBlock(options);
+      if (block === undefined) return;
+      yield block;
+    }
+  }
+
+  /** The next of `blocks()`; undefined after the last. */
+  async nextBlock(options: BlockOptions = {}): Promise<ExpertBlock | undefined> {
+    if (this.#waits.isDone) return undefined;
+    this.#wantOpen('nextBlock');
+    return new ExpertBlock(this, await this.#waits.next(options));
+  }
+
+  /** The same, blocking the thread. */
+  nextBlockSync(options: BlockingBlockOptions = {}): ExpertBlock | undefined {
+    if (this.#waits.isDone) return undefined;
+    this.#wantOpen('nextBlockSync');
+    return new ExpertBlock(this, this.#waits.nextSync(options));
+  }
+
+  /** @internal */
+  expandBlock(index: number, name: string, into: TypedArray | undefined): TypedArray {
+    const rows = this.counts[index]!;
+    const { out, column, rowBytes } = columnCopy(this.#context.layout, name, into, rows);
+    this.#check(this.#native.expandBlock(this.generation, index, column, out, rowBytes), 'expand');
+    if (name === 'experts') this.#leaveServed(out as Int32Array, rows);
+    return out;
+  }
+
+  /** @internal */
+  outputOf(index: number): Uint16Array {
+    const { hidden } = this.#context.layout;
+    const begin = this.begins[index]!;
+    return this.output.subarray(begin * hidden, (begin + this.counts[index]!) * hidden);
+  }
+
+  /** @internal */
+  publishBlock(index: number): void {
+    this.#wantWeighted('publish');
+    const { counts } = this;
+    this.#final ??= Uint8Array.from(counts, (count) => (count === 0 ? 1 : 0));
+    this.#final[index] = 1;
+    let experts = this.#published;
+    while (experts < counts.length && this.#final[experts] === 1) experts++;
+    if (experts > this.#published) this.publish(experts);
+  }
+
+  /**
    * A column expert by expert: a copy, with a row for each place; places without a row are left as they are.
    * @param name a column; default 'hidden'
    * @param into [at least `places`, width], of the column's type; default a new array
    */
   expand(name = 'hidden', into?: TypedArray): TypedArray {
-    const { out, column, rowBytes } = this.#target(name, into, this.places);
+    const { out, column, rowBytes } = columnCopy(this.#context.layout, name, into, this.places);
     this.#check(this.#native.expand(this.generation, column, out, rowBytes), 'expand');
     if (name === 'experts') this.#leaveServed(out as Int32Array, this.places);
     return out;
@@ -158,7 +237,7 @@ export class ExpertBatch {
    * @param into [at least `rows`, width], of the column's type; default a new array
    */
   gather(name = 'hidden', into?: TypedArray): TypedArray {
-    const { out, column } = this.#target(name, into, this.rows);
+    const { out, column } = columnCopy(this.#context.layout, name, into, this.rows);
     this.#check(this.#native.gather(this.generation, column, out), 'gather');
     if (name === 'experts') this.#leaveServed(out as Int32Array, this.rows);
     return out;
@@ -202,19 +281,19 @@ export class ExpertBatch {
    * all experts it ends the batch, as `reply()` does.
    */
   publish(experts: number): void {
-    if (this.#context.layout.combine !== 'weighted')
-      throw this.#wrongState("publish() may be used with combine 'weighted'");
+    this.#wantWeighted('publish');
     if (!Number.isSafeInteger(experts) || experts < this.#published || experts > this.experts.length)
       throw invalidArgument('experts', experts, `an integer, ${this.#published} to ${this.experts.length}`, {
         phase: 'reply',
       });
     if (this.#replied) throw this.#wrongState('publish() may be used before the reply');
+    if (this.#open) {
+      // Experts without rows have no places of their own.
+      let end = 0;
+      for (let e = 0; e < experts; e++) if (this.counts[e]! > 0) end = this.begins[e]! + this.counts[e]!;
+      this.#send(experts === this.experts.length ? this.places : end);
+    }
     this.#published = experts;
-    if (!this.#open) return; // what is left has no rows
-    // Experts without rows have no places of their own.
-    let end = 0;
-    for (let e = 0; e < experts; e++) if (this.counts[e]! > 0) end = this.begins[e]! + this.counts[e]!;
-    this.#send(experts === this.experts.length ? this.places : end);
   }
 
   /** The output is complete. Ends the batch: none of its arrays may be touched any more. */
@@ -232,46 +311,35 @@ export class ExpertBatch {
 
   #end(): void {
     if (this.#replied) throw this.#wrongState('reply() may be used once');
+    // Unless publish() has ended it.
+    if (this.#open) this.#send(this.#native.replyRows(this.generation));
     this.#replied = true;
-    if (!this.#open) return; // publish() has ended it
-    this.#send(this.#native.replyRows(this.generation));
   }
 
   #send(finalRows: number): void {
+    const ends = finalRows === this.#native.replyRows(this.generation);
+    if (ends && this.#waits.isWaiting)
+      throw this.#wrongState('a batch may be ended while no block of it is waited for');
     this.#check(this.#native.reply(this.generation, finalRows), 'reply');
-    if (finalRows === this.#native.replyRows(this.generation)) this.#open = false;
-  }
-
-  #target(
-    name: string,
-    into: TypedArray | undefined,
-    rows: number,
-  ): { out: TypedArray; column: number; rowBytes: number } {
-    const columns = dispatchColumns(this.#context.layout);
-    const column = columns.findIndex((candidate) => candidate.name === name);
-    if (column < 0)
-      throw invalidArgument('name', name, `one of ${columns.map((each) => each.name).join(', ')}`);
-    const { dtype, width } = columns[column]!;
-    const rowBytes = width * elementBytes(dtype);
-    const elements = rows * width;
-    const out = into ?? viewOf(dtype, new ArrayBuffer(rows * rowBytes), 0, elements);
-    if (!holds(out, dtype))
-      throw new WeftError('WEFT_DTYPE', `into must be a ${arrayName(dtype)}, which holds ${dtype}`, {
-        phase: 'collect',
-        details: { argument: 'into', allowed: arrayName(dtype) },
-      });
-    if (out.length < elements)
-      throw invalidArgument('into', `${out.length} elements`, `at least ${elements} elements long`, {
-        phase: 'collect',
-      });
-    return { out, column, rowBytes };
+    if (ends) this.#open = false;
   }
 
   #check(code: Code, call: string): void {
     if (code === Code.ok) return;
     if (code === Code.closed) throw closedError('this mesh', 'reply');
     if (code === Code.state) throw this.#wrongState(`${call}() may be used before the reply`);
+    if (code === Code.again)
+      throw this.#wrongState(`${call}() may be used when all rows have come: nextBlock() waits for them`);
     throw failure(code, { phase: 'reply' });
+  }
+
+  #wantOpen(call: string): void {
+    if (!this.#open) throw this.#wrongState(`${call}() may be used before the reply`);
+  }
+
+  #wantWeighted(what: string): void {
+    if (this.#context.layout.combine !== 'weighted')
+      throw this.#wrongState(`${what}() may be used with combine 'weighted'`);
   }
 
   #wantSum(what: string): void {

@@ -9,8 +9,14 @@ import { WeftError } from '../errors.js';
 import type { Code, NativeAttention, NativeExpert, NativeFfn } from '../native.js';
 import { native } from '../native.js';
 import { ExpertBatch, PlaceViews } from './batch.js';
+import { onBlocks, type PendingBlocks } from './block-waits.js';
 
 export interface ExpertCollectChoices {
+  /**
+   * Hand the batch over when all ranks have begun the round, not when all its rows are there: its index list is complete, and
+   * `batch.blocks()` tells when rows are. Default false.
+   */
+  streamed?: boolean;
   /**
    * When a rank is lost: 'error' throws WEFT_PEER_LOST once (collecting again goes on with the others), 'skip' goes on
    * without it. Default 'error'.
@@ -45,6 +51,7 @@ export class ExpertSide {
   readonly #ffn: FfnSide;
   readonly #native: NativeExpert;
   readonly #views: PlaceViews[];
+  readonly #pending: PendingBlocks = new Map();
   #collecting = false;
 
   /** @internal */
@@ -52,7 +59,7 @@ export class ExpertSide {
     this.#context = context;
     this.#attention = attention;
     this.#ffn = ffn;
-    this.#native = new native.Expert(ffn.native);
+    this.#native = new native.Expert(ffn.native, onBlocks(this.#pending));
     this.experts = this.#native.experts();
     this.loads = new Float64Array(this.experts.length);
     this.#views = Array.from(
@@ -91,7 +98,7 @@ export class ExpertSide {
     this.#checkIdle();
     this.#collecting = true;
     try {
-      return this.#group(await this.#ffn.next({ ...options, gather: 'all', streamed: false }));
+      return this.#group(await this.#ffn.next({ ...options, gather: 'all' }));
     } finally {
       this.#collecting = false;
     }
@@ -100,7 +107,7 @@ export class ExpertSide {
   /** The same, blocking the thread: for engines that run their loop in a worker thread. */
   nextSync(options: BlockingExpertCollectOptions = {}): ExpertBatch {
     this.#checkIdle();
-    return this.#group(this.#ffn.nextSync({ ...options, gather: 'all', streamed: false }));
+    return this.#group(this.#ffn.nextSync({ ...options, gather: 'all' }));
   }
 
   /** From the beginning of a wait until what it brought is grouped. */
@@ -122,7 +129,7 @@ export class ExpertSide {
       .sort((a, b) => a.rank - b.rank);
     const views = this.#views[generation % this.depth]!;
     for (let e = 0; e < this.experts.length; e++) this.loads[e]! += views.counts[e]!;
-    return new ExpertBatch(this.#native, this.#context, views, {
+    return new ExpertBatch(this.#native, this.#context, views, this.#pending, {
       generation,
       parts,
       places,

@@ -52,6 +52,18 @@ export const expertCases: Cases = (join) => [
     run: () =>
       play({ ranks: 3, rounds: 8, layout: { ...base, experts } }, { block: 2, byExpert: true }, join),
   },
+  ...(['weighted', 'sum'] as const).flatMap((combine) =>
+    [false, true].map((blocking) => ({
+      name: `blocks of experts as they become complete, combine '${combine}'${blocking ? ', blocking' : ''}`,
+      run: () =>
+        play(
+          { ranks: blocking ? 1 : 3, rounds: 8, layout: { ...base, experts, combine } },
+          { block: 2, blocks: true, blocking },
+          join,
+        ),
+    })),
+  ),
+  { name: 'a block is handed over when its last row has come', run: () => blocks(join) },
   {
     name: "combine 'sum' of ranks that add up themselves",
     run: () =>
@@ -106,6 +118,57 @@ async function deadlines(join: Join): Promise<void> {
   await serveExperts(c!, facts, 1);
   for (const [i, mesh] of rig.ranks.entries())
     checkExpertResult(mesh, facts, 1, (await rounds[i]!.combine()).data);
+}
+
+async function blocks(join: Join): Promise<void> {
+  const layout = { hidden: 8, maxTokens: 4, experts: { count: 4, topK: 1 } };
+  await using rig = await openExpertRig({ ranks: 2, layout }, join);
+  const [a, b] = rig.ranks;
+  // Rows 0 and 2 of rank 1 go to expert 0, row 1 to expert 1, both of rank 0.
+  const slots = [a!.ep.claim({ tokens: 0 }), b!.ep.claim({ tokens: 4 })];
+  slots[1]!.experts.set([0, 1, 0, 2]);
+  slots[1]!.weights.fill(1);
+  for (let i = 0; i < 32; i++) slots[1]!.hidden[i] = 0x3f80 + i;
+  const rounds = slots.map((slot) => slot.begin());
+  const batch = await a!.ep.next({ streamed: true });
+  deepEqual([...batch.counts], [2, 1]);
+  deepEqual([...batch.token], [0, 2, 1], 'where rows go is known when the round begins');
+  const late = await rejects(batch.nextBlock({ deadlineMs: 20 }), 'WEFT_DEADLINE', { phase: 'collect' });
+  deepEqual(late.details!.waitingFor, [{ role: 'ep', rank: 1 }]);
+  await rejects(() => batch.expand(), 'WEFT_STATE', { phase: 'reply' });
+  deepEqual([...(batch.expand('experts') as Int32Array)], [0, 0, 1], 'choices have come');
+  const waiting = batch.nextBlock();
+  await rejects(batch.nextBlock(), 'WEFT_STATE', { phase: 'collect' });
+  await rejects(() => batch.reply(), 'WEFT_STATE', { phase: 'reply' });
+  slots[1]!.publish(2);
+  const first = (await waiting)!;
+  deepEqual([first.index, first.expert, first.begin, first.rows], [1, 1, 2, 1]);
+  deepEqual([...first.expand()], [...slots[1]!.hidden.subarray(8, 16)]);
+  first.output.set(first.expand() as Uint16Array);
+  first.publish();
+  await rejects(() => batch.nextBlockSync({ deadlineMs: 20 }), 'WEFT_DEADLINE', { phase: 'collect' });
+  const controller = new AbortController();
+  const aborted = rejects(batch.nextBlock({ signal: controller.signal }), 'WEFT_ABORTED', {
+    phase: 'collect',
+  });
+  controller.abort();
+  await aborted;
+  slots[1]!.publish(4);
+  for await (const block of batch.blocks()) {
+    equal(block.index, 0, 'each block is handed out once');
+    block.output.set(block.expand() as Uint16Array);
+    block.publish();
+  }
+  equal(batch.isOpen, false, 'the last block ends the batch');
+  equal(await batch.nextBlock(), undefined);
+  const other = await b!.ep.next({ streamed: true });
+  equal(other.parts[1]!.waitedUs >= 0, true);
+  for (let block = other.nextBlockSync(); block !== undefined; block = other.nextBlockSync())
+    block.output.set(block.expand() as Uint16Array);
+  other.reply();
+  equal((await rounds[0]!.combine()).data.length, 0);
+  deepEqual([...(await rounds[1]!.combine()).data], [...slots[1]!.hidden]);
+  deepEqual([...rounds[1]!.waitedUs].map(Number.isFinite), [true, true]);
 }
 
 async function leaves(join: Join): Promise<void> {

@@ -27,6 +27,8 @@ export interface ExpertWork {
   inFlight?: number;
   /** Rows are published in blocks of so many. Default: all at once. */
   block?: number;
+  /** Collects rounds as they begin, and serves each expert's block as soon as it is complete. Default false. */
+  blocks?: boolean;
   /** Replies expert by expert (combine 'weighted'). Default false. */
   byExpert?: boolean;
   /** Replies for the first so many experts only, and leaves it at that. */
@@ -79,14 +81,51 @@ export async function serveExperts(
   generation: number,
   work: ExpertWork = {},
 ): Promise<void> {
-  const { blocking = false, deadlineMs, onPeerLoss } = work;
+  const { blocking = false, blocks = false, deadlineMs, onPeerLoss } = work;
   const options = {
+    streamed: blocks,
     ...(deadlineMs !== undefined && { deadlineMs }),
     ...(onPeerLoss !== undefined && onPeerLoss !== 'error' && { onPeerLoss: 'skip' as const }),
   };
   const batch = blocking ? mesh.ep.nextSync(options) : await mesh.ep.next(options);
   equal(batch.generation, generation);
-  answerExperts(mesh, facts, batch, work);
+  if (blocks) await answerBlocks(mesh, facts, batch, work);
+  else answerExperts(mesh, facts, batch, work);
+}
+
+/** Checks a batch block by block, and replies to it. */
+async function answerBlocks(
+  mesh: Mesh,
+  facts: ExpertFacts,
+  batch: ExpertBatch,
+  { blocking = false, loss }: ExpertWork,
+): Promise<void> {
+  const places = checkBatch(mesh, facts, batch, loss);
+  const weighted = mesh.layout.combine === 'weighted';
+  const next = async () => (blocking ? batch.nextBlockSync() : await batch.nextBlock());
+  const seen: number[] = [];
+  for (let block = await next(); block !== undefined; block = await next()) {
+    seen.push(block.index);
+    equal(block.expert, batch.experts[block.index]);
+    equal(block.begin, batch.begins[block.index]);
+    const hidden = block.expand();
+    for (let i = 0; i < block.rows; i++) {
+      const row = places.get(block.begin + i)!;
+      const copied = hidden.subarray(i * facts.hidden, (i + 1) * facts.hidden);
+      same(`row ${i} of the block of expert ${block.expert}`, copied, wireRow(facts, row).hidden);
+      block.output.set(outputOf(facts, row), i * facts.hidden);
+    }
+    if (weighted) block.publish();
+  }
+  const all = [...batch.counts.keys()].filter((e) => batch.counts[e]! > 0);
+  deepEqual(
+    seen.sort((a, b) => a - b),
+    all,
+    'each expert with rows has one block',
+  );
+  if (batch.isOpen) checkRows(facts, batch, places, `round ${batch.generation}`);
+  batch.reply();
+  equal(batch.isOpen, false);
 }
 
 /** Checks a batch and replies to it. */
@@ -97,6 +136,7 @@ export function answerExperts(
   work: ExpertWork = {},
 ): void {
   const places = checkBatch(mesh, facts, batch, work.loss);
+  checkRows(facts, batch, places, `round ${batch.generation} at rank ${mesh.rank}`);
   if (work.sums === true) {
     answerSums(facts, batch, mesh.rank);
     return;
@@ -148,7 +188,6 @@ function checkBatch(
     equal(part.tag, tagOf(facts, from));
     same(`${what}: metadata of rank ${part.rank}`, part.meta, metaOf(facts, from));
   }
-  checkRows(facts, batch, places, what);
   return places;
 }
 

@@ -29,7 +29,7 @@ export interface FrameFields {
   metaBytes: number;
 }
 
-/** What follows a frame's header: `rows` has, for each column, the rows that the frame carries. */
+/** What follows a frame's header: `rows` has, for each column by its number, the rows that the frame carries. */
 export interface FrameBody {
   list: number[];
   meta: string;
@@ -43,6 +43,8 @@ export interface Shape {
   lists: boolean;
   metaCapacity: number;
   columnBytes: number[];
+  /** Numbers of the columns that lead. */
+  leading: number[];
 }
 
 /** Byte offsets from the publication's start; per slot, and within it per destination or column. */
@@ -106,10 +108,21 @@ export function decodeHello(b: Buffer): HelloFields {
   };
 }
 
-export function encodeFrame(frame: FrameFields, body: FrameBody): Buffer {
+/** Column numbers in the order of a frame's body. */
+function bodyOrder({ columnBytes, leading }: Shape, begin: boolean): number[] {
+  const others = [...columnBytes.keys()].filter((c) => !leading.includes(c));
+  return begin ? [...leading, ...others] : others;
+}
+
+/** `shape`: of the publication that the frame belongs to. */
+export function encodeFrame(frame: FrameFields, body: FrameBody, shape: Shape): Buffer {
   const list = Buffer.alloc(body.list.length * 4);
   for (const [i, row] of body.list.entries()) list.writeUInt32LE(row, i * 4);
-  const behind = Buffer.concat([list, hex(body.meta), ...body.rows.map(hex)]);
+  const behind = Buffer.concat([
+    list,
+    hex(body.meta),
+    ...bodyOrder(shape, (frame.flags & BEGIN) !== 0).map((c) => hex(body.rows[c] ?? '')),
+  ]);
   const b = Buffer.alloc(FRAME_BYTES);
   b.write('TWFR', 0, 'latin1');
   b.writeUInt8(1, 4);
@@ -129,8 +142,7 @@ export function encodeFrame(frame: FrameFields, body: FrameBody): Buffer {
   return Buffer.concat([b, behind]);
 }
 
-/** `columnBytes`: of the publication that the frame belongs to. */
-export function decodeFrame(b: Buffer, columnBytes: number[]): { frame: FrameFields; body: FrameBody } {
+export function decodeFrame(b: Buffer, shape: Shape): { frame: FrameFields; body: FrameBody } {
   if (b.toString('latin1', 0, 4) !== 'TWFR' || b.readUInt8(4) !== 1)
     throw new Error('not a frame of version 1');
   if (b.readUInt32LE(60) !== crc32c(b.subarray(0, 60))) throw new Error('checksum');
@@ -159,8 +171,12 @@ export function decodeFrame(b: Buffer, columnBytes: number[]): { frame: FrameFie
   if (frame.flags === (BEGIN | ROUTED))
     for (let i = 0; i < frame.taken; i++) list.push(take(4).readUInt32LE(0));
   const meta = frame.flags & BEGIN ? take(frame.metaBytes).toString('hex') : '';
-  const columns = frame.kind === GOODBYE ? [] : columnBytes;
-  const rows = columns.map((width) => take(width * frame.count).toString('hex'));
+  const rows = frame.kind === GOODBYE ? [] : shape.columnBytes.map(() => '');
+  if (frame.kind !== GOODBYE)
+    for (const c of bodyOrder(shape, (frame.flags & BEGIN) !== 0)) {
+      const count = shape.leading.includes(c) ? frame.taken : frame.count;
+      rows[c] = take(shape.columnBytes[c]! * count).toString('hex');
+    }
   if (at !== b.length) throw new Error('body');
   return { frame, body: { list, meta, rows } };
 }

@@ -19,11 +19,11 @@ export interface WireVectors {
   about: string;
   crc32c: { hex: string; crc: number }[];
   hellos: { name: string; fields: HelloFields; hex: string }[];
-  /** One stream: the frames follow each other, and carry rows of a publication of this shape. */
-  stream: {
+  /** In each the frames follow each other, and carry rows of a publication of this shape. */
+  streams: {
     shape: Shape;
     frames: { name: string; fields: FrameFields; body: FrameBody; hex: string }[];
-  };
+  }[];
   publications: { name: string; shape: Shape; layout: Layout }[];
   stateWords: { generation: string; rows: number; word: string }[];
 }
@@ -75,9 +75,16 @@ const streamShape: Shape = {
   lists: true,
   metaCapacity: 16,
   columnBytes: [4, 1],
+  leading: [],
 };
 
-function frames(): WireVectors['stream']['frames'] {
+/** As rows with choices: the middle columns lead. */
+const leadingShape: Shape = { ...streamShape, columnBytes: [4, 2, 1, 1], leading: [1, 2] };
+
+type Frames = WireVectors['streams'][number]['frames'];
+type NamedFrame = [name: string, fields: FrameFields, body: FrameBody];
+
+function frames(): Frames {
   const base: FrameFields = {
     kind: 1,
     flags: BEGIN,
@@ -94,7 +101,7 @@ function frames(): WireVectors['stream']['frames'] {
     metaBytes: 3,
   };
   const none: FrameBody = { list: [], meta: '', rows: ['', ''] };
-  const all: [string, FrameFields, FrameBody][] = [
+  const all: NamedFrame[] = [
     ['begin all', base, { list: [], meta: 'a1a2a3', rows: [ramp(0x10, 8), ramp(0x60, 2)] }],
     [
       'continuation',
@@ -180,24 +187,95 @@ function frames(): WireVectors['stream']['frames'] {
       { ...none, rows: [] },
     ],
   ];
-  return all.map(([name, fields, body]) => ({
+  return encoded(all, streamShape);
+}
+
+function leadingFrames(): Frames {
+  const base: FrameFields = {
+    kind: 1,
+    flags: BEGIN | ROUTED,
+    generation: '1',
+    epoch: 0xfedcba98,
+    publication: 5,
+    destination: 2,
+    rows: 7,
+    taken: 4,
+    first: 0,
+    count: 0,
+    finalRows: 1,
+    tag: 9,
+    metaBytes: 2,
+  };
+  const whole: FrameFields = {
+    ...base,
+    flags: BEGIN,
+    generation: '2',
+    rows: 3,
+    taken: 3,
+    count: 3,
+    finalRows: 3,
+  };
+  const all: NamedFrame[] = [
+    [
+      'all rows of what leads, none of the rest',
+      base,
+      { list: [1, 2, 5, 6], meta: 'b1b2', rows: ['', ramp(0x10, 8), ramp(0x20, 4), ''] },
+    ],
+    [
+      'rows without what leads',
+      { ...base, flags: ROUTED, count: 3, finalRows: 6 },
+      { list: [], meta: '', rows: [ramp(0x30, 12), '', '', ramp(0x50, 3)] },
+    ],
+    [
+      'the last row',
+      { ...base, flags: ROUTED, first: 3, count: 1, finalRows: 7 },
+      { list: [], meta: '', rows: [ramp(0x3c, 4), '', '', ramp(0x53, 1)] },
+    ],
+    [
+      'a round in one frame',
+      whole,
+      { list: [], meta: 'c1c2', rows: [ramp(0x60, 12), ramp(0x70, 6), ramp(0x80, 3), ramp(0x90, 3)] },
+    ],
+  ];
+  return encoded(all, leadingShape);
+}
+
+function encoded(frames: NamedFrame[], shape: Shape): Frames {
+  return frames.map(([name, fields, body]) => ({
     name,
     fields,
     body,
-    hex: encodeFrame(fields, body).toString('hex'),
+    hex: encodeFrame(fields, body, shape).toString('hex'),
   }));
 }
 
 function publications(): WireVectors['publications'] {
   const shapes: [string, Shape][] = [
-    ['the stream above', streamShape],
+    ['the first stream above', streamShape],
+    ['the second stream above', leadingShape],
     [
       'step3 dispatch',
-      { depth: 3, maxRows: 128, destinations: 2, lists: false, metaCapacity: 256, columnBytes: [7168, 224] },
+      {
+        depth: 3,
+        maxRows: 128,
+        destinations: 2,
+        lists: false,
+        metaCapacity: 256,
+        columnBytes: [7168, 224],
+        leading: [],
+      },
     ],
     [
       'step3 reply',
-      { depth: 3, maxRows: 128, destinations: 1, lists: false, metaCapacity: 0, columnBytes: [14336] },
+      {
+        depth: 3,
+        maxRows: 128,
+        destinations: 1,
+        lists: false,
+        metaCapacity: 0,
+        columnBytes: [14336],
+        leading: [],
+      },
     ],
     [
       'deepep-decode dispatch',
@@ -208,15 +286,32 @@ function publications(): WireVectors['publications'] {
         lists: true,
         metaCapacity: 256,
         columnBytes: [7168, 224, 32, 32],
+        leading: [2, 3],
       },
     ],
     [
       'inline',
-      { depth: 5, maxRows: 2, destinations: 1, lists: false, metaCapacity: 0, columnBytes: [4, 1, 8] },
+      {
+        depth: 5,
+        maxRows: 2,
+        destinations: 1,
+        lists: false,
+        metaCapacity: 0,
+        columnBytes: [4, 1, 8],
+        leading: [],
+      },
     ],
     [
       'one byte too many for inline',
-      { depth: 2, maxRows: 1, destinations: 1, lists: false, metaCapacity: 0, columnBytes: [40, 1] },
+      {
+        depth: 2,
+        maxRows: 1,
+        destinations: 1,
+        lists: false,
+        metaCapacity: 0,
+        columnBytes: [40, 1],
+        leading: [],
+      },
     ],
     [
       'odd widths',
@@ -227,11 +322,20 @@ function publications(): WireVectors['publications'] {
         lists: true,
         metaCapacity: 65535,
         columnBytes: [1, 258, 4, 4, 53],
+        leading: [],
       },
     ],
     [
       'more heads than a page',
-      { depth: 40, maxRows: 3, destinations: 1, lists: true, metaCapacity: 1, columnBytes: [100] },
+      {
+        depth: 40,
+        maxRows: 3,
+        destinations: 1,
+        lists: true,
+        metaCapacity: 1,
+        columnBytes: [100],
+        leading: [],
+      },
     ],
   ];
   return shapes.map(([name, shape]) => ({ name, shape, layout: layoutOf(shape) }));
@@ -259,7 +363,10 @@ export function wireVectors(): WireVectors {
       'Vectors of the tensorweft data plane, version 1. 64-bit numbers are strings. Made by make-wire-vectors.mjs.',
     crc32c: data.map((hex) => ({ hex, crc: crc32c(Buffer.from(hex, 'hex')) })),
     hellos: hellos(),
-    stream: { shape: streamShape, frames: frames() },
+    streams: [
+      { shape: streamShape, frames: frames() },
+      { shape: leadingShape, frames: leadingFrames() },
+    ],
     publications: publications(),
     stateWords: stateWords(),
   };

@@ -39,16 +39,18 @@ describe('committed vectors of the data plane', () => {
     }
   });
 
-  it.each(vectors.stream.frames)('frame: $name is read and written', ({ fields, body, hex }) => {
-    expect(encodeFrame(fields, body).toString('hex')).toBe(hex);
-    expect(decodeFrame(bytes(hex), vectors.stream.shape.columnBytes)).toEqual({ frame: fields, body });
+  const frames = vectors.streams.flatMap(({ shape, frames }) => frames.map((frame) => ({ ...frame, shape })));
+
+  it.each(frames)('frame: $name is read and written', ({ fields, body, hex, shape }) => {
+    expect(encodeFrame(fields, body, shape).toString('hex')).toBe(hex);
+    expect(decodeFrame(bytes(hex), shape)).toEqual({ frame: fields, body });
   });
 
-  it.each(vectors.stream.frames)('frame: $name with a flipped bit in its header is refused', ({ hex }) => {
+  it.each(frames)('frame: $name with a flipped bit in its header is refused', ({ hex, shape }) => {
     for (let at = 0; at < FRAME_BYTES; at++) {
       const damaged = bytes(hex);
       damaged[at]! ^= 1 << (at & 7);
-      expect(() => decodeFrame(damaged, vectors.stream.shape.columnBytes)).toThrow();
+      expect(() => decodeFrame(damaged, shape)).toThrow();
     }
   });
 

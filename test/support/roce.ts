@@ -32,15 +32,15 @@ const ROCE_PORT = 4791;
 export function rocePackets(pcap: Buffer): RocePacket[] {
   const packets: RocePacket[] = [];
   for (let at = PCAP_HEADER; at + RECORD_HEADER <= pcap.length; ) {
-    const bytes = pcap.readUInt32LE(at + 8);
-    const packet = parse(pcap.subarray(at + RECORD_HEADER, at + RECORD_HEADER + bytes));
-    if (packet !== undefined) packets.push(packet);
-    at += RECORD_HEADER + bytes;
+    const kept = pcap.readUInt32LE(at + 8);
+    const packet = parse(pcap.subarray(at + RECORD_HEADER, at + RECORD_HEADER + kept));
+    if (packet !== undefined) packets.push({ ...packet, bytes: pcap.readUInt32LE(at + 12) });
+    at += RECORD_HEADER + kept;
   }
   return packets;
 }
 
-function parse(frame: Buffer): RocePacket | undefined {
+function parse(frame: Buffer): Omit<RocePacket, 'bytes'> | undefined {
   const ip = frame.subarray(ETHERNET);
   if (frame.readUInt16BE(12) !== 0x0800 || ip[9] !== 17) return undefined;
   const udp = ip.subarray((ip[0]! & 15) * 4);
@@ -55,6 +55,5 @@ function parse(frame: Buffer): RocePacket | undefined {
     opcode,
     queuePair: base.readUIntBE(5, 3),
     immediate: has ? base.readUInt32BE(behind) : undefined,
-    bytes: frame.length,
   };
 }

@@ -2,13 +2,12 @@
 
 #include <cstring>
 
+#include "bench/workload.h"
 #include "memory/mapping.h"
 
 namespace weft::bench::ep {
 
 namespace {
-
-constexpr double kDeadlineMs = 20'000;
 
 class Exchange : public Contender {
  public:

@@ -14,8 +14,6 @@ namespace weft::bench::ep {
 
 namespace {
 
-constexpr size_t kPage = 4096;
-
 struct alignas(kNoSharing) Flag {
   std::atomic<uint64_t> round;
 };

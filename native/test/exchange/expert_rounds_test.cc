@@ -18,12 +18,13 @@
 namespace weft::test {
 namespace {
 
-constexpr double kPatienceMs = 30'000;
+constexpr double kHungMs = 30'000;
 
 struct Plan {
   uint32_t rounds = 40;
   bool stream = false;              // rounds and replies are published in blocks
   bool rows = false;                // combine 'sum': the caller sums by itself
+  bool blocks = false;              // rounds are collected as they begin, and served expert by expert
   uint32_t in_service_percent = 0;  // waits that are left to the service thread
 };
 
@@ -124,8 +125,8 @@ class ExpertDriver {
 
   void serve() {
     Collect& collect = expert_.rounds().collect();
-    collect.aim(Gather::all, 0, 0, false, false);
-    collect.rearm(deadline_after_ms(kPatienceMs));
+    collect.aim(Gather::all, 0, 0, plan_.blocks, false);
+    collect.rearm(deadline_after_ms(kHungMs));
     ASSERT_EQ(wait_for(*rank_.endpoint, collect, random_.chance(plan_.in_service_percent)), Code::ok)
         << "blames " << collect.blamed;
     uint64_t g = 0;
@@ -143,12 +144,70 @@ class ExpertDriver {
       }
     ASSERT_TRUE(got == want) << "rank " << number_ << " round " << g << ": " << got.size() << " of "
                              << want.size();
+    if (plan_.blocks) serve_blocks(g, got, places);
+    if (testing::Test::HasFailure() || !expert_.holds(g)) return;
     check_columns(g, got, places);
     if (config_.combine == CombineKind::weighted)
       answer_in_place(g, got, places);
     else
       answer_sums(g, got, places);
     publish_reply(g);
+  }
+
+  // Each block is looked at when it is said to be complete, and with combine 'weighted' answered then.
+  void serve_blocks(uint64_t g, const std::vector<Placed>& rows, const std::vector<uint32_t>& places) {
+    const Grouping& grouping = expert_.grouping(g);
+    std::vector<bool> done(grouping.experts());
+    uint32_t blocks = 0;
+    for (uint32_t e = 0; e < grouping.experts(); ++e) {
+      done[e] = grouping.count[e] == 0;
+      blocks += !done[e];
+    }
+    for (uint32_t seen = 0; seen < blocks;) {
+      BlockArrival& arrival = expert_.arrival(g);
+      arrival.aim(g, seen, false);
+      arrival.rearm(deadline_after_ms(kHungMs));
+      ASSERT_EQ(wait_for(*rank_.endpoint, arrival, random_.chance(plan_.in_service_percent)), Code::ok)
+          << "blames " << arrival.blamed;
+      const auto ready = expert_.blocks(g).ready();
+      ASSERT_GT(ready.size(), seen);
+      for (; seen < ready.size(); ++seen) {
+        const uint32_t e = ready[seen];
+        ASSERT_FALSE(done[e]);
+        done[e] = true;
+        serve_block(g, e, rows, places);
+      }
+      if (config_.combine != CombineKind::weighted) continue;
+      uint32_t end = 0;
+      for (uint32_t e = 0; e < grouping.experts() && done[e]; ++e)
+        if (grouping.count[e] > 0) end = grouping.begin[e] + grouping.count[e];
+      ASSERT_EQ(expert_.reply(g, end), Code::ok);
+    }
+    if (config_.combine == CombineKind::weighted && expert_.holds(g)) {
+      ASSERT_EQ(expert_.reply_rows(g), 0u) << "all blocks were published";
+      ASSERT_EQ(expert_.reply(g, 0), Code::ok);
+    }
+  }
+
+  void serve_block(uint64_t g, uint32_t e, const std::vector<Placed>& rows,
+                   const std::vector<uint32_t>& places) {
+    const Grouping& grouping = expert_.grouping(g);
+    const uint32_t width = attention_.publisher().layout().shape().column_bytes[0];
+    Guarded block(size_t{grouping.count[e]} * width);
+    block.repaint();
+    expert_.expand_block(g, e, 0, block.data(), width);
+    ASSERT_TRUE(block.intact_beyond(size_t{grouping.count[e]} * width));
+    std::vector<std::byte> row(width);
+    auto* out = reinterpret_cast<uint16_t*>(expert_.replies().column(g, 0));
+    for (size_t i = 0; i < rows.size(); ++i) {
+      if (rows[i].expert != grouping.expert[e]) continue;
+      script_.payload(rows[i].source, g, 0, rows[i].token, row);
+      const std::byte* copy = block.data() + size_t{places[i] - grouping.begin[e]} * width;
+      ASSERT_EQ(std::memcmp(copy, row.data(), width), 0) << "a row that was said to be there";
+      if (config_.combine == CombineKind::weighted)
+        script_.answer(rows[i].source, g, rows[i].token, rows[i].k,
+                       {out + size_t{places[i]} * config_.hidden, config_.hidden});
+    }
   }
 
   void check_columns(uint64_t g, const std::vector<Placed>& rows, const std::vector<uint32_t>& places) {
@@ -258,7 +317,7 @@ class ExpertDriver {
     out_.repaint();
     Combine& combine = attention_.combine(g);
     combine.aim(out_.data(), false);
-    combine.rearm(deadline_after_ms(kPatienceMs));
+    combine.rearm(deadline_after_ms(kHungMs));
     const Code code = wait_for(*rank_.endpoint, combine, random_.chance(plan_.in_service_percent));
     attention_.finish(g, code);
     ASSERT_EQ(code, Code::ok) << "rank " << number_ << " round " << g << " blames " << combine.blamed;
@@ -334,7 +393,8 @@ TEST_P(ExpertRounds, ArriveInOrderAndCombineExactly) {
   Random random(seed.value);
   for (uint32_t i = 0; i < scaled(20); ++i) {
     const auto config = random_config(random);
-    const Plan plan{30, random.chance(40), random.chance(50), random.chance(50) ? 50u : 0u};
+    const Plan plan{30, random.chance(40), random.chance(50), random.chance(50),
+                    random.chance(50) ? 50u : 0u};
     SCOPED_TRACE("ranks " + std::to_string(config.attention) + " experts " + std::to_string(config.experts) +
                  " hidden " + std::to_string(config.hidden));
     run(GetParam(), config, plan, random.next(), random.next());
@@ -366,7 +426,8 @@ TEST(ExpertTransports, GiveTheSameBytes) {
     std::vector<Results> results;
     for (const std::string& transport : every_transport()) {
       if (!find_transport(transport)->unavailable().empty()) continue;
-      results.push_back(run(transport, config, {20, random.chance(50)}, data, random.next()));
+      results.push_back(
+          run(transport, config, {20, random.chance(50), false, random.chance(50)}, data, random.next()));
       if (HasFailure()) return;
     }
     for (const auto& other : results) EXPECT_EQ(results[0], other);

@@ -27,7 +27,7 @@ Choice choose(const ExchangeConfig& config, Random& random) {
   return choice;
 }
 
-ExchangeConfig random_config(Random& random) {
+ExchangeConfig random_routing(Random& random) {
   Kind kind = kKinds[random.chance(50) ? 1 : 3];
   kind.top_k = random.between(1, 8);
   return config_of(kind, {1, random.between(1, 6)}, 4, random.between(1, 30), 2);
@@ -37,7 +37,7 @@ TEST(Routing, PlansAreWhatASecondMakingGives) {
   const Seed seed;
   Random random(seed.value);
   for (int i = 0; i < 300; ++i) {
-    const auto config = random_config(random);
+    const auto config = random_routing(random);
     Choice choice = choose(config, random);
     CombinePlan plan(config);
     std::vector<std::vector<uint32_t>> lists(config.ffn, std::vector<uint32_t>(config.max_tokens, 0xFFFF));
@@ -90,7 +90,7 @@ TEST(Routing, OtherWeightsGiveThePlanThatTheyWouldHaveMade) {
   const Seed seed;
   Random random(seed.value);
   for (int i = 0; i < 300; ++i) {
-    auto config = random_config(random);
+    auto config = random_routing(random);
     config.combine = CombineKind::weighted;
     const Choice choice = choose(config, random);
     std::vector<float> others;
@@ -121,7 +121,7 @@ TEST(Routing, BothSidesCountTheSameSelections) {
   const Seed seed;
   Random random(seed.value);
   for (int i = 0; i < 300; ++i) {
-    auto config = random_config(random);
+    auto config = random_routing(random);
     config.combine = CombineKind::weighted;
     config.routed = random.chance(50);
     Choice choice = choose(config, random);

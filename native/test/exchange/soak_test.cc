@@ -58,7 +58,7 @@ ExchangeConfig config_of(const Run& run) {
   return config;
 }
 
-Code wait_for(Endpoint& endpoint, Operation& operation, Later* later) {
+Code wait_by(Endpoint& endpoint, Operation& operation, Later* later) {
   if (later == nullptr) return endpoint.wait(operation);
   later->rearm(operation.deadline());
   return endpoint.submit(*later) ? later->outcome() : Code::unavailable;
@@ -93,7 +93,7 @@ void attention(Rank& rank, const Run& run) {
     Combine& combine = side.combine(g);
     combine.aim(out.data(), false);
     combine.rearm(deadline_after_ms(20'000));
-    const Code code = wait_for(*rank.endpoint, combine, run.in_service ? later[g % 3].get() : nullptr);
+    const Code code = wait_by(*rank.endpoint, combine, run.in_service ? later[g % 3].get() : nullptr);
     if (code != Code::ok) FAIL() << "round " << i << " ended with code " << static_cast<int>(code);
     side.finish(g, code);
     for (uint32_t r = 0; !run.routed && r < kRows; ++r)
@@ -113,7 +113,7 @@ void ffn(Rank& rank, const Run& run) {
     Collect& collect = side.collect();
     collect.aim(Gather::any, 1, 0, false, false);
     collect.rearm(deadline_after_ms(20'000));
-    const Code code = wait_for(*rank.endpoint, collect, later.get());
+    const Code code = wait_by(*rank.endpoint, collect, later.get());
     if (code != Code::ok) FAIL() << "collect " << i << " ended with code " << static_cast<int>(code);
     Part& part = side.part(0, i);
     const uint32_t rows = run.routed ? part.selections.count : part.view.taken;

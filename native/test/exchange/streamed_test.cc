@@ -103,16 +103,44 @@ TEST_P(Streamed, AFreeFormReplyKeepsItsSize) {
   EXPECT_EQ(steps.attention(0).combine(g).reply_rows(0), 8u);
 }
 
-TEST_P(Streamed, SelectionsNeedAllRows) {
-  auto config = config_of(kKinds[3], {1, 1}, 8, 8, 2);
-  Steps steps(GetParam(), config);
-  const uint64_t g = steps.claim(0);
-  auto* experts = reinterpret_cast<int32_t*>(steps.attention(0).publisher().column(g, 2));
+// Choices of `kind`, of which `final_rows` are final.
+void begin_with_choices(Steps& steps, const ExchangeConfig& config, uint32_t final_rows, uint64_t& g) {
+  g = steps.claim(0);
+  const uint32_t column = dispatch_columns(config).experts;
+  auto* experts = reinterpret_cast<int32_t*>(steps.attention(0).publisher().column(g, column));
   for (uint32_t i = 0; i < 8 * config.top_k; ++i) experts[i] = static_cast<int32_t>(i % config.experts);
-  ASSERT_EQ(steps.attention(0).publish(g, 8, 4, 0, 0), Code::ok);
+  ASSERT_EQ(steps.attention(0).publish(g, 8, final_rows, 0, 0), Code::ok);
   ASSERT_EQ(steps.collect(0, Gather::any, 5000, 1, 0, true), Code::ok);
+}
+
+TEST_P(Streamed, ChoicesThatRoutingFollowsFromComeFirst) {
+  for (const size_t kind : {1u, 2u, 3u}) {
+    SCOPED_TRACE(kKinds[kind].name);
+    const auto config = config_of(kKinds[kind], {1, 1}, 8, 8, 2);
+    Steps steps(GetParam(), config);
+    uint64_t g = 0;
+    begin_with_choices(steps, config, 0, g);
+    FfnSide& ffn = steps.ffn(0);
+    ASSERT_EQ(ffn.select(0, g), Code::ok);
+    const Part& part = ffn.part(0, g);
+    ASSERT_EQ(part.selections.count, 8 * config.top_k);
+    for (uint32_t i = 0; i < part.selections.count; ++i)
+      EXPECT_EQ(part.selections.expert[i], static_cast<int32_t>(i % config.experts));
+    EXPECT_EQ(ffn.available(0, g), 0u);
+    const uint32_t rows = config.combine == CombineKind::weighted ? 8 * config.top_k : 8;
+    EXPECT_EQ(ffn.reply(0, g, rows, 1), Code::ok) << "a part of the reply may go before";
+    EXPECT_EQ(ffn.reply(0, g, rows, rows), Code::again);
+    ASSERT_EQ(steps.attention(0).publish(g, 8, 8, 0, 0), Code::ok);
+    EXPECT_TRUE(soon([&] { return ffn.reply(0, g, rows, rows) == Code::ok; }));
+  }
+}
+
+TEST_P(Streamed, OtherChoicesComeWithTheirRows) {
+  const auto config = config_of(kKinds[6], {1, 1}, 8, 8, 2);
+  Steps steps(GetParam(), config);
+  uint64_t g = 0;
+  begin_with_choices(steps, config, 4, g);
   EXPECT_EQ(steps.ffn(0).select(0, g), Code::again);
-  EXPECT_EQ(steps.ffn(0).reply(0, g, 0, 0), Code::state) << "how many rows it has nobody knows yet";
   ASSERT_EQ(steps.attention(0).publish(g, 8, 8, 0, 0), Code::ok);
   EXPECT_TRUE(soon([&] { return steps.ffn(0).select(0, g) == Code::ok; }));
   EXPECT_EQ(steps.ffn(0).part(0, g).selections.count, 8 * config.top_k);

@@ -15,7 +15,7 @@ using kernels::groups_of;
 using kernels::kGroup;
 
 void expect_dequantised(GuardedArray<uint8_t>& q, GuardedArray<float>& scales, size_t rows, size_t hidden,
-                        Random& random) {
+                        Twister& random) {
   GuardedArray<uint16_t> narrow(rows * hidden, below(random, 33));
   GuardedArray<float> wide(rows * hidden, below(random, 17));
   kernels::dequantise_rows(q.data(), scales.data(), rows, hidden, narrow.data());

@@ -73,7 +73,7 @@ TEST(E4m3, KeepsTheSignOfNanAndZero) {
 }
 
 TEST(E4m3, EncodesRandomFloats) {
-  Random random(seed());
+  Twister random(seed());
   for (int i = 0; i < 50'000; ++i) {
     const float value =
         std::bit_cast<float>(random_f32_bits(random, i % 2 == 0 ? Content::plain : Content::any_bits));

@@ -13,7 +13,7 @@ namespace weft::test {
 namespace {
 
 TEST(Gather, PicksRowsOfAnyStride) {
-  Random random(seed());
+  Twister random(seed());
   for (int round = 0; round < 200; ++round) {
     SCOPED_TRACE(testing::Message() << "WEFT_SEED=" << seed() << " round " << round);
     const size_t row_bytes = below(random, 130);

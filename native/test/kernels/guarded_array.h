@@ -62,9 +62,9 @@ inline uint32_t seed() {
   return value;
 }
 
-using Random = std::mt19937;
+using Twister = std::mt19937;
 
-inline size_t below(Random& random, size_t limit) {
+inline size_t below(Twister& random, size_t limit) {
   return std::uniform_int_distribution<size_t>(0, limit - 1)(random);
 }
 
@@ -72,7 +72,7 @@ inline size_t below(Random& random, size_t limit) {
 // them.
 enum class Content { plain, any_bits };
 
-inline uint32_t random_f32_bits(Random& random, Content kind) {
+inline uint32_t random_f32_bits(Twister& random, Content kind) {
   static constexpr uint32_t kSpecial[] = {0x00000000, 0x80000000, 0x7F800000, 0xFF800000,
                                           0x7FC00000, 0xFFC12345, 0x7F800001, 0x00000001,
                                           0x807FFFFF, 0x00800000, 0x7F7FFFFF, 0x7F7F8000};
@@ -86,7 +86,7 @@ inline uint32_t random_f32_bits(Random& random, Content kind) {
 }
 
 template <class T>
-void fill_random(GuardedArray<T>& array, Random& random, Content kind) {
+void fill_random(GuardedArray<T>& array, Twister& random, Content kind) {
   for (size_t i = 0; i < array.size(); ++i) {
     const uint32_t bits = random_f32_bits(random, kind);
     if constexpr (std::is_same_v<T, uint16_t>) {
@@ -104,7 +104,7 @@ class EveryIsa : public ::testing::TestWithParam<const char*> {
  protected:
   void SetUp() override { ASSERT_TRUE(kernels::force_isa(GetParam())); }
   void TearDown() override { kernels::force_isa(nullptr); }
-  Random random{seed()};
+  Twister random{seed()};
 };
 
 #define WEFT_ON_EVERY_ISA(Suite)                                                                     \

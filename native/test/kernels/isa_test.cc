@@ -67,7 +67,7 @@ struct Outputs {
   }
 };
 
-struct Case {
+struct Work {
   size_t rows, hidden, n;
   bool power_of_two;
   std::vector<GuardedArray<uint16_t>> inputs;
@@ -92,14 +92,14 @@ struct Case {
   }
 };
 
-Case random_case(Random& random, int round) {
+Work random_case(Twister& random, int round) {
   const size_t rows = 1 + below(random, 4);
   const size_t hidden = round % 10 == 0 ? 7168 : 1 + below(random, 900);
   const size_t n = 1 + below(random, 9);
   const size_t elements = rows * hidden;
   const Content kind = round % 3 == 0 ? Content::any_bits : Content::plain;
   const auto offset = [&] { return below(random, 67); };
-  Case made{rows,
+  Work made{rows,
             hidden,
             n,
             round % 2 == 0,
@@ -125,7 +125,7 @@ WEFT_ON_EVERY_ISA(SameBytes);
 TEST_P(SameBytes, AsScalar) {
   for (int round = 0; round < 300; ++round) {
     SCOPED_TRACE(testing::Message() << "WEFT_SEED=" << seed() << " round " << round);
-    Case made = random_case(random, round);
+    Work made = random_case(random, round);
     const size_t elements = made.rows * made.hidden;
     const size_t groups = made.rows * kernels::groups_of(made.hidden);
     Outputs reference(elements, groups, 0);

@@ -23,7 +23,7 @@ float to_float(uint16_t x) { return kernels::bf16_to_f32(x); }
 float to_float(float x) { return x; }
 
 template <class T>
-void expect_quantised(GuardedArray<T>& x, size_t rows, size_t hidden, bool power_of_two, Random& random) {
+void expect_quantised(GuardedArray<T>& x, size_t rows, size_t hidden, bool power_of_two, Twister& random) {
   GuardedArray<uint8_t> q(rows * hidden, below(random, 65));
   GuardedArray<float> scales(rows * groups_of(hidden), below(random, 17));
   kernels::quantise_rows(x.data(), rows, hidden, q.data(), scales.data(), power_of_two);

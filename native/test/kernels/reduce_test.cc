@@ -18,7 +18,7 @@ struct Inputs {
   std::vector<GuardedArray<uint16_t>> arrays;
   std::vector<const uint16_t*> pointers;
 
-  Inputs(size_t n, size_t elements, Random& random, Content kind) {
+  Inputs(size_t n, size_t elements, Twister& random, Content kind) {
     for (size_t j = 0; j < n; ++j) {
       arrays.emplace_back(elements, below(random, 33));
       fill_random(arrays.back(), random, kind);

@@ -12,7 +12,7 @@ namespace weft::test {
 namespace {
 
 constexpr uint32_t kGoOn = 1, kStop = 2;  // Board::go
-constexpr uint32_t kRows = 6;
+constexpr uint32_t kClusterRows = 6;
 constexpr uint64_t kWarmUp = 20;  // rounds before the victim goes to its place
 
 WaitPolicy patient() {
@@ -101,7 +101,7 @@ Code Cluster::combine(Rank& rank, uint64_t generation, std::vector<uint16_t>& ou
 // put there too, and waited out: the round is combined again until it ends.
 void Cluster::attention(Rank& rank, uint32_t number) {
   Entry& entry = board_->members[number];
-  std::vector<uint16_t> out(kRows * 8);
+  std::vector<uint16_t> out(kClusterRows * 8);
   bool skip_lost = false;
   while (board_->go != kStop) {
     if (is_place(number, Place::idle) && !stay(rank, number)) return;
@@ -111,12 +111,13 @@ void Cluster::attention(Rank& rank, uint32_t number) {
     EXPECT_TRUE(until([&] { return (code = rank.attention->claim(g)) != Code::slot_busy; }));
     ASSERT_EQ(code, Code::ok);
     auto* x = reinterpret_cast<uint16_t*>(rank.attention->publisher().column(g, 0));
-    for (uint32_t i = 0; i < kRows * 8; ++i) x[i] = Steps::bf16(static_cast<float>(g % 16 + i / 8));
+    for (uint32_t i = 0; i < kClusterRows * 8; ++i) x[i] = Steps::bf16(static_cast<float>(g % 16 + i / 8));
     const bool stream = is_place(number, Place::in_stream);
-    ASSERT_EQ(rank.attention->publish(g, kRows, stream ? kRows / 2 : kRows, number, 0), Code::ok);
+    ASSERT_EQ(rank.attention->publish(g, kClusterRows, stream ? kClusterRows / 2 : kClusterRows, number, 0),
+              Code::ok);
     if (stream) {
       if (!stay(rank, number)) return;
-      ASSERT_EQ(rank.attention->publish(g, kRows, kRows, number, 0), Code::ok);
+      ASSERT_EQ(rank.attention->publish(g, kClusterRows, kClusterRows, number, 0), Code::ok);
     }
     if (is_place(number, Place::after_dispatch) && !stay(rank, number)) return;
     const int64_t patience = deadline_after_ms(60'000);
@@ -132,7 +133,7 @@ void Cluster::attention(Rank& rank, uint32_t number) {
     ASSERT_EQ(code, Code::ok);
     uint32_t ranks = 0;
     for (uint32_t f = 0; f < 2; ++f) ranks += rank.attention->combine(g).complete(f);
-    for (uint32_t i = 0; i < kRows * 8; ++i)
+    for (uint32_t i = 0; i < kClusterRows * 8; ++i)
       ASSERT_EQ(Steps::f32(out[i]), static_cast<float>(ranks) * static_cast<float>(g % 16 + i / 8));
     ++entry.rounds;
   }

@@ -19,7 +19,7 @@ wire::HelloExpectation expectation() {
   return expected;
 }
 
-Hello good() {
+Hello good_hello() {
   const auto expected = expectation();
   Hello hello;
   hello.mesh_id = expected.mesh_id;
@@ -34,14 +34,14 @@ Hello good() {
 }
 
 Code after(const std::function<void(Hello&)>& change, bool sealed = true) {
-  Hello hello = good();
+  Hello hello = good_hello();
   change(hello);
   if (sealed) seal(hello);
   return validate(hello, expectation());
 }
 
 TEST(Hello, LiesInMemoryAsTheProtocolSays) {
-  Hello hello = good();
+  Hello hello = good_hello();
   hello.kind = HelloKind::accept;
   hello.reason = 0x0A0B0C0D;
   const auto* b = reinterpret_cast<const uint8_t*>(&hello);
@@ -61,13 +61,13 @@ TEST(Hello, LiesInMemoryAsTheProtocolSays) {
 }
 
 TEST(Hello, PassesTheGateWhenAllIsAsExpected) {
-  EXPECT_EQ(validate(good(), expectation()), Code::ok);
-  EXPECT_EQ(validate_shape(good()), Code::ok);
+  EXPECT_EQ(validate(good_hello(), expectation()), Code::ok);
+  EXPECT_EQ(validate_shape(good_hello()), Code::ok);
 }
 
 TEST(Hello, EveryBitUnderTheChecksumCounts) {
   for (size_t bit = 0; bit < offsetof(Hello, reserved) * 8; ++bit) {
-    Hello hello = good();
+    Hello hello = good_hello();
     reinterpret_cast<uint8_t*>(&hello)[bit / 8] ^= static_cast<uint8_t>(1 << bit % 8);
     EXPECT_EQ(validate(hello, expectation()), Code::protocol) << "bit " << bit;
   }
@@ -100,7 +100,7 @@ TEST(Hello, OnlyWhoIsAdmittedLearnsThatTheConfigurationDiffers) {
 }
 
 TEST(Hello, TheShapeGateLooksAtNothingButMagicVersionAndChecksum) {
-  Hello hello = good();
+  Hello hello = good_hello();
   hello.from = 1000;
   hello.proof = {};
   seal(hello);

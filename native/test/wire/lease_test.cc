@@ -13,17 +13,17 @@ namespace {
 using wire::FrameKind;
 using wire::LeaseFrame;
 
-constexpr uint32_t kEpoch = 0xAABBCCDD;
+constexpr uint32_t kTicketEpoch = 0xAABBCCDD;
 
 Code gate(LeaseFrame frame) {
   wire::Frame sealed = as_frame(frame);
   seal(sealed);
-  return validate(sealed, {kEpoch, 0, 0, nullptr});
+  return validate(sealed, {kTicketEpoch, 0, 0, nullptr});
 }
 
 LeaseFrame a_write() {
   LeaseFrame write;
-  write.epoch = kEpoch;
+  write.epoch = kTicketEpoch;
   write.generation = 7;
   write.lease = 3;
   write.counter = 2;
@@ -73,7 +73,7 @@ TEST(LeaseFrames, AreRefusedWhenAFieldIsWrong) {
   wire::Frame damaged = as_frame(a_write());
   seal(damaged);
   damaged.crc ^= 1;
-  EXPECT_EQ(validate(damaged, {kEpoch, 0, 0, nullptr}), Code::protocol);
+  EXPECT_EQ(validate(damaged, {kTicketEpoch, 0, 0, nullptr}), Code::protocol);
 }
 
 TEST(Tickets, AreForOnePeerOfOneEpochAndUndamaged) {
@@ -81,24 +81,24 @@ TEST(Tickets, AreForOnePeerOfOneEpochAndUndamaged) {
   ticket.generation = 1;
   ticket.bytes = 4096;
   ticket.counters = 2;
-  ticket.epoch = kEpoch;
+  ticket.epoch = kTicketEpoch;
   ticket.from = 5;
   ticket.to = 9;
   seal(ticket);
-  EXPECT_EQ(validate(ticket, kEpoch, 5, 9), Code::ok);
-  EXPECT_EQ(validate(ticket, kEpoch + 1, 5, 9), Code::protocol);
-  EXPECT_EQ(validate(ticket, kEpoch, 9, 5), Code::protocol);
-  EXPECT_EQ(validate(ticket, kEpoch, 5, 8), Code::protocol);
+  EXPECT_EQ(validate(ticket, kTicketEpoch, 5, 9), Code::ok);
+  EXPECT_EQ(validate(ticket, kTicketEpoch + 1, 5, 9), Code::protocol);
+  EXPECT_EQ(validate(ticket, kTicketEpoch, 9, 5), Code::protocol);
+  EXPECT_EQ(validate(ticket, kTicketEpoch, 5, 8), Code::protocol);
   for (size_t bit = 0; bit < sizeof ticket * 8; ++bit) {
     wire::Ticket damaged = ticket;
     reinterpret_cast<uint8_t*>(&damaged)[bit / 8] ^= static_cast<uint8_t>(1 << bit % 8);
-    EXPECT_EQ(validate(damaged, kEpoch, 5, 9), Code::protocol) << "bit " << bit;
+    EXPECT_EQ(validate(damaged, kTicketEpoch, 5, 9), Code::protocol) << "bit " << bit;
   }
   const auto after = [&](const auto& change) {
     wire::Ticket other = ticket;
     change(other);
     seal(other);
-    return validate(other, kEpoch, 5, 9);
+    return validate(other, kTicketEpoch, 5, 9);
   };
   EXPECT_EQ(after([](wire::Ticket& t) { t.generation = 0; }), Code::protocol);
   EXPECT_EQ(after([](wire::Ticket& t) { t.bytes = 0; }), Code::protocol);

@@ -31,6 +31,7 @@ wire::PublicationShape shape_of(const Json& json) {
   shape.lists = json["lists"].boolean();
   shape.meta_capacity = as<uint32_t>(json["metaCapacity"]);
   for (const Json& width : json["columnBytes"].items()) shape.column_bytes.push_back(as<uint32_t>(width));
+  for (const Json& column : json["leading"].items()) shape.leading |= 1u << as<uint32_t>(column);
   return shape;
 }
 
@@ -94,19 +95,26 @@ TEST(Vectors, HellosAreTheSameBytes) {
 }
 
 TEST(Vectors, FrameHeadersAreTheSameBytesAndPassTheGate) {
-  const wire::PublicationLayout layout(shape_of(vectors()["stream"]["shape"]));
-  for (const Json& v : vectors()["stream"]["frames"].items()) {
-    const auto message = v["hex"].bytes();
-    const wire::Frame frame = frame_of(v["fields"], message);
-    EXPECT_EQ(memory_of(frame), std::vector(message.begin(), message.begin() + sizeof frame))
-        << v["name"].text();
-    EXPECT_EQ(validate(frame, {kStreamEpoch, 5, 2, &layout}), Code::ok) << v["name"].text();
+  for (const Json& stream : vectors()["streams"].items()) {
+    const wire::PublicationLayout layout(shape_of(stream["shape"]));
+    for (const Json& v : stream["frames"].items()) {
+      const auto message = v["hex"].bytes();
+      const wire::Frame frame = frame_of(v["fields"], message);
+      EXPECT_EQ(memory_of(frame), std::vector(message.begin(), message.begin() + sizeof frame))
+          << v["name"].text();
+      EXPECT_EQ(validate(frame, {kStreamEpoch, 5, 2, &layout}), Code::ok) << v["name"].text();
+    }
   }
 }
 
-TEST(Vectors, TheReceiverPutsTheStreamWhereItBelongs) {
-  MirrorBench bench(shape_of(vectors()["stream"]["shape"]));
-  for (const Json& v : vectors()["stream"]["frames"].items()) {
+// Of the first row of a column that a frame carries, the index among the taken rows.
+size_t first_of(const wire::PublicationLayout& layout, const Json& fields, uint32_t column) {
+  return layout.leads(column) ? 0 : fields["first"].number();
+}
+
+void receive(const Json& stream) {
+  MirrorBench bench(shape_of(stream["shape"]));
+  for (const Json& v : stream["frames"].items()) {
     const Json& f = v["fields"];
     const bool goodbye = f["kind"].number() == 2;
     ASSERT_EQ(bench.feed(v["hex"].bytes()), goodbye ? Received::goodbye : Received::round)
@@ -124,25 +132,29 @@ TEST(Vectors, TheReceiverPutsTheStreamWhereItBelongs) {
       const std::byte* got = bench.mirror() + bench.layout.meta(bench.layout.slot_of(generation));
       EXPECT_EQ(std::vector(got, got + meta.size()), meta);
     }
-    for (uint32_t c = 0; c < 2; ++c) {
+    for (uint32_t c = 0; c < bench.layout.shape().column_bytes.size(); ++c) {
       const auto rows = v["body"]["rows"].items()[c].bytes();
       const std::byte* got =
-          bench.column(generation, c) + f["first"].number() * bench.layout.shape().column_bytes[c];
+          bench.column(generation, c) + first_of(bench.layout, f, c) * bench.layout.shape().column_bytes[c];
       EXPECT_EQ(std::vector(got, got + rows.size()), rows) << v["name"].text();
     }
   }
   EXPECT_TRUE(bench.guards_intact());
 }
 
+TEST(Vectors, TheReceiverPutsTheStreamsWhereTheyBelong) {
+  for (const Json& stream : vectors()["streams"].items()) receive(stream);
+}
+
 // Publishes what the frames of the stream say, row by row where they belong at the source.
-TEST(Vectors, TheSenderWritesTheStreamByteForByte) {
-  const wire::PublicationLayout layout(shape_of(vectors()["stream"]["shape"]));
+void send(const Json& stream) {
+  const wire::PublicationLayout layout(shape_of(stream["shape"]));
   const Pages memory(layout.bytes());
   std::byte* base = memory.data();
   const SocketPair sockets;
   TcpSender sender(kStreamEpoch, std::vector<Inbound>{{0, 0, 0, &layout}});
   std::vector<uint32_t> taken;
-  for (const Json& v : vectors()["stream"]["frames"].items()) {
+  for (const Json& v : stream["frames"].items()) {
     const Json& f = v["fields"];
     if (f["kind"].number() == 2) {
       sender.outbox().enqueue_goodbye();
@@ -167,12 +179,12 @@ TEST(Vectors, TheSenderWritesTheStreamByteForByte) {
           std::copy(taken.begin(), taken.end(), layout.list_of(base, slot, 2).rows);
         }
       }
-      for (uint32_t c = 0; c < 2; ++c) {
+      for (uint32_t c = 0; c < layout.shape().column_bytes.size(); ++c) {
         const size_t width = layout.shape().column_bytes[c];
         const auto rows = v["body"]["rows"].items()[c].bytes();
         for (size_t i = 0; i * width < rows.size(); ++i)
           std::copy_n(rows.begin() + static_cast<ptrdiff_t>(i * width), width,
-                      base + layout.column(slot, c) + taken[f["first"].number() + i] * width);
+                      base + layout.column(slot, c) + taken[first_of(layout, f, c) + i] * width);
       }
       const uint64_t before = head.state.load();
       const uint32_t from = begin ? 0 : wire::final_rows_of(before);
@@ -182,6 +194,10 @@ TEST(Vectors, TheSenderWritesTheStreamByteForByte) {
     EXPECT_TRUE(sender.flush(sockets.near.get()));
     EXPECT_EQ(sockets.drain(), v["hex"].bytes()) << v["name"].text();
   }
+}
+
+TEST(Vectors, TheSenderWritesTheStreamsByteForByte) {
+  for (const Json& stream : vectors()["streams"].items()) send(stream);
 }
 
 TEST(Vectors, LayoutsAreTheSame) {

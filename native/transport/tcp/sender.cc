@@ -17,9 +17,9 @@ constexpr size_t kMaxPiecesSent = 64;
 constexpr size_t kFrameBytes = 256 * 1024;
 
 // Collects pieces of memory into iovecs, leaving out the first `skip` bytes.
-class Gather {
+class Iovecs {
  public:
-  Gather(std::span<iovec> out, size_t skip) : out_(out), skip_(skip) {}
+  Iovecs(std::span<iovec> out, size_t skip) : out_(out), skip_(skip) {}
 
   void add(const void* data, size_t bytes) {
     if (skip_ >= bytes) {
@@ -42,7 +42,7 @@ class Gather {
 }  // namespace
 
 size_t TcpSender::gather(std::span<iovec> out) const {
-  Gather pieces(out, sent_);
+  Iovecs pieces(out, sent_);
   const wire::Frame& frame = outbox_.frame();
   pieces.add(&frame, sizeof frame);
   outbox_.for_each_piece([&](const std::byte* data, size_t bytes) {

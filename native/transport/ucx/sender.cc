@@ -9,7 +9,7 @@ namespace weft {
 
 namespace {
 // Frames are not cut: over most transports UCX moves a long message in pieces of its own, and faster.
-constexpr size_t kFrameBytes = SIZE_MAX;
+constexpr size_t kWholeFrame = SIZE_MAX;
 // Runs are gathered into a message of at most so many bytes, one fragment of every transport that UCX has.
 // Longer runs have a message each. UCX receives a long gathered message by copying it twice, or hangs (1.13,
 // rendezvous on tcp).
@@ -33,7 +33,7 @@ UcxSender::Place* UcxSender::free_place() {
 }
 
 void UcxSender::open_frame() {
-  outbox_.seal(kFrameBytes);
+  outbox_.seal(kWholeFrame);
   runs_.clear();
   sent_ = 0;
   opened_ = false;

@@ -29,7 +29,7 @@ class Records {
   // Bytes of the body that come in the record: all of it, or its rows, or nothing.
   size_t body_bytes(const wire::Frame& frame) const {
     if (frame.body_bytes <= stride_ - sizeof(wire::Frame)) return frame.body_bytes;
-    return layout_->rows_in_heads() ? frame.count * layout_->row_bytes() : 0;
+    return layout_->rows_in_heads() ? wire::row_bytes_of(frame, *layout_) : 0;
   }
 
  private:

@@ -14,8 +14,6 @@ export const DEPTH = 4;
 export interface Expected {
   readonly generation: number;
   batch: ExpertBatch | undefined;
-  /** Nanoseconds that were waited for it. */
-  waited: bigint;
 }
 
 /** A mesh of one layout, whose rounds are received in the order in which they were dispatched. */
@@ -78,13 +76,7 @@ export class Exchange {
 
   async #receive(round: Expected, options: WaitOptions): Promise<void> {
     while (round.batch === undefined) {
-      const next = this.#expected[0]!;
-      const begin = process.hrtime.bigint();
-      try {
-        next.batch = await this.mesh.ep.next(options);
-      } finally {
-        next.waited += process.hrtime.bigint() - begin;
-      }
+      this.#expected[0]!.batch = await this.mesh.ep.next(options);
       this.#expected.shift();
     }
   }

@@ -5,7 +5,7 @@ import { checkFinish, type FinishOptions, finish } from './finish.js';
 import { factsOf, type LowLatencyFacts, type LowLatencyHandle } from './low-latency-handle.js';
 import { checkFlag, checkShape, checkVector, elements, type NdArray } from './nd-array.js';
 import { checkSameRouting, type TopkIdx } from './routing.js';
-import { addWaited } from './wait-stats.js';
+import { addWaits } from './wait-stats.js';
 
 export interface LowLatencyCombineOptions extends FinishOptions {
   /** Not offered: WEFT_UNAVAILABLE. */
@@ -14,7 +14,7 @@ export interface LowLatencyCombineOptions extends FinishOptions {
   zeroCopy?: boolean;
   /** bf16 [tokens, hidden], any memory: the result is copied there. */
   out?: NdArray<Uint16Array>;
-  /** [ranks] nanoseconds waited are added to it, as with `dispatchWaitRecvCostStats`. */
+  /** [ranks] nanoseconds that each rank's reply was waited for are added to it. */
   combineWaitRecvCostStats?: BigInt64Array;
 }
 
@@ -54,7 +54,7 @@ export async function lowLatencyCombine(
   const { event, hook } = await finish(
     options,
     async (wait) => {
-      addWaited(costs, await round.combine(result, { ...wait, weights }), exchanges.rank);
+      addWaits(costs, (await round.combine(result, { ...wait, weights })).entries());
       out?.data.set(combined);
     },
     () => round.combineAgain(),

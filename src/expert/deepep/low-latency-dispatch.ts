@@ -8,7 +8,7 @@ import { checkArray, checkFlag, checkInteger, checkVector, type Fp8Pair, type Nd
 import { OpenRound } from './open-round.js';
 import { Packed } from './packed.js';
 import { type Routing, routingOf, type TopkIdx } from './routing.js';
-import { addWaited } from './wait-stats.js';
+import { addWaits } from './wait-stats.js';
 
 export interface LowLatencyDispatchOptions extends FinishOptions {
   /** Rows are cast to FP8, a scale for each 128 channels. Default true. */
@@ -19,10 +19,7 @@ export interface LowLatencyDispatchOptions extends FinishOptions {
   useUe8m0?: boolean;
   /** [experts of this rank] rows received are added to it: its load. */
   cumulativeLocalExpertRecvStats?: Int32Array;
-  /**
-   * [ranks] nanoseconds waited for the round are added to it. What each rank alone was waited for is not known: all but our
-   * own get the whole time.
-   */
+  /** [ranks] nanoseconds that each rank's rows were waited for are added to it. */
   dispatchWaitRecvCostStats?: BigInt64Array;
 }
 
@@ -65,7 +62,7 @@ export async function lowLatencyDispatch(
   checkInteger('numExperts', numExperts, 1, 2 ** 20, 'dispatch');
   const routing = routingOf(topkIdx, numExperts, exchanges.ranks);
   const hidden = checkRows(x, routing, maxTokens);
-  const { ranks, rank } = exchanges;
+  const { ranks } = exchanges;
   const sizes = { experts: numExperts / ranks, ranks, room: ranks * maxTokens, hidden };
   checkOptions(options, sizes.experts, ranks, hidden);
   const { useFp8 = true, roundScale = false, useUe8m0 = false, signal } = options;
@@ -94,7 +91,10 @@ export async function lowLatencyDispatch(
       recvCount.set(batch.counts);
       const { cumulativeLocalExpertRecvStats: loads, dispatchWaitRecvCostStats: costs } = options;
       if (loads !== undefined) for (let e = 0; e < loads.length; e++) loads[e]! += recvCount[e]!;
-      addWaited(costs, round.waited, rank);
+      addWaits(
+        costs,
+        batch.parts.map((part) => [part.rank, part.waitedUs]),
+      );
     },
     (error) => exchange.break(error),
   );

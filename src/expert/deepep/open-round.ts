@@ -10,7 +10,6 @@ import type { Exchange, Expected } from './exchange.js';
 export class OpenRound implements Expected {
   readonly exchange: Exchange;
   batch: ExpertBatch | undefined;
-  waited = 0n;
   readonly #round: AttentionRound;
   #replied = false;
   /** The reply is out, and a combine has failed. */
@@ -72,13 +71,12 @@ export class OpenRound implements Expected {
     this.#again = true;
   }
 
-  /** Once. @returns nanoseconds waited */
-  async combine(into: Tensor, options: WaitOptions & CombineInputs): Promise<bigint> {
-    if (this.#combined) return 0n;
-    const begin = process.hrtime.bigint();
+  /** Once. @returns [ranks] microseconds that each was waited for */
+  async combine(into: Tensor, options: WaitOptions & CombineInputs): Promise<Float64Array> {
+    if (this.#combined) return new Float64Array();
     await this.#round.combine({ ...options, into });
     this.#combined = true;
-    return process.hrtime.bigint() - begin;
+    return this.#round.waitedUs;
   }
 
   #wrongState(why: string): WeftError {

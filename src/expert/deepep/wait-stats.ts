@@ -1,5 +1,8 @@
-/** Adds the time that was waited to every rank's but our own. */
-export function addWaited(costs: BigInt64Array | undefined, nanoseconds: bigint, rank: number): void {
+/** Adds, in nanoseconds, what each rank was waited for. What is not a number was not waited for to its end. */
+export function addWaits(
+  costs: BigInt64Array | undefined,
+  waits: Iterable<[rank: number, us: number]>,
+): void {
   if (costs === undefined) return;
-  for (let r = 0; r < costs.length; r++) if (r !== rank) costs[r]! += nanoseconds;
+  for (const [rank, us] of waits) if (us > 0) costs[rank]! += BigInt(Math.round(us * 1e3));
 }

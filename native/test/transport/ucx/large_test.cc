@@ -9,11 +9,11 @@
 namespace weft::test {
 namespace {
 
-constexpr uint32_t kRows = 1024;
+constexpr uint32_t kLargeRows = 1024;
 constexpr int64_t kBoundedNs = 3'000'000'000;
 
 ExchangeConfig large(uint32_t depth = 3) {
-  auto config = plain_config({1, 1}, kRows, depth);
+  auto config = plain_config({1, 1}, kLargeRows, depth);
   config.hidden = 2048;  // 4 MiB
   return config;
 }
@@ -35,7 +35,7 @@ class UcxLarge : public testing::Test {
     for (uint32_t i = 0; i < rounds; ++i) {
       uint64_t g = 0;
       ASSERT_EQ(rank.attention->claim(g), Code::ok);
-      ASSERT_EQ(rank.attention->publish(g, kRows, kRows, 0, 0), Code::ok);
+      ASSERT_EQ(rank.attention->publish(g, kLargeRows, kLargeRows, 0, 0), Code::ok);
     }
   }
   static Code collect(Rank& rank, double within_ms) {
@@ -45,7 +45,7 @@ class UcxLarge : public testing::Test {
     return rank.endpoint->wait(collect);
   }
   static Code combine(Rank& rank, uint64_t g, double within_ms) {
-    static std::vector<std::byte> out(size_t{kRows} * 2048 * 2);
+    static std::vector<std::byte> out(size_t{kLargeRows} * 2048 * 2);
     Combine& combine = rank.attention->combine(g);
     combine.aim(out.data(), false);
     combine.rearm(deadline_after_ms(within_ms));
@@ -59,11 +59,11 @@ class UcxLarge : public testing::Test {
 TEST_F(UcxLarge, ArriveAsTheyWereSent) {
   Steps steps("ucx", large());
   for (uint64_t i = 0; i < 8; ++i) {
-    const uint64_t g = steps.dispatch(0, kRows);
+    const uint64_t g = steps.dispatch(0, kLargeRows);
     ASSERT_EQ(steps.collect(0), Code::ok);
     ASSERT_EQ(steps.reply(0, 0, 1), Code::ok);
     ASSERT_EQ(steps.combine(0, g), Code::ok);
-    for (const uint32_t row : {0u, 1u, 100u, kRows / 2, kRows - 1}) {
+    for (const uint32_t row : {0u, 1u, 100u, kLargeRows / 2, kLargeRows - 1}) {
       const float sent = Steps::f32(Steps::bf16(static_cast<float>(row + 1)));
       EXPECT_EQ(steps.result(row), Steps::f32(Steps::bf16(sent + 1))) << "row " << row;
     }

@@ -1,4 +1,6 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
+import type { LowLatencyHandle } from '../../../../src/expert/deepep/low-latency-handle.js';
 import type { TransportName } from '../../../../src/index.js';
 import { checkDispatched, combinedOf, outputsOf, type Round } from './oracle.js';
 import { all, tokensOf, useRanks } from './ranks.js';
@@ -31,7 +33,6 @@ describe.each(transports)('low latency over %s', (transport) => {
     const buffers = await open(ranks, { transports: [transport] });
     const shape = { hidden: 512, experts: 2 * ranks * (ranks === 3 ? 1 : 2), topK: 3, maxTokens: 8 };
     const loads = buffers.map(() => new Int32Array(shape.experts / ranks));
-    const waited = buffers.map(() => new BigInt64Array(ranks));
     const wanted = loads.map((load) => load.slice());
     let seed = 0;
     for (const rowType of rowTypes)
@@ -43,7 +44,6 @@ describe.each(transports)('low latency over %s', (transport) => {
             ...rowType,
             returnRecvHook: hooked,
             cumulativeLocalExpertRecvStats: loads[rank]!,
-            dispatchWaitRecvCostStats: waited[rank]!,
           });
           expect(given.hook === null).toBe(!hooked);
           await given.hook?.();
@@ -58,17 +58,53 @@ describe.each(transports)('low latency over %s', (transport) => {
           const y = outputsOf(round, rank);
           const combined = await buffer.lowLatencyCombine(y, topkIdx, topkWeights, given.handle, {
             returnRecvHook: hooked,
-            combineWaitRecvCostStats: waited[rank]!,
           });
           await combined.hook?.();
           expect(combined.combinedX.shape).toEqual([x.shape[0], 512]);
           expect(combined.combinedX.data).toEqual(combinedOf(round, rank));
         });
       }
-    for (const [rank, costs] of waited.entries()) {
-      expect(costs[rank]).toBe(0n);
-      for (const [of, cost] of costs.entries()) if (of !== rank) expect(cost).toBeGreaterThan(0n);
-    }
+  });
+
+  it('says which rank was waited for', async () => {
+    const buffers = await open(3, { transports: [transport] });
+    const round = roundOf(1, 3, { hidden: 128, experts: 3, topK: 2, maxTokens: 4 }, [4, 0, 3]);
+    const costs = [new BigInt64Array(3), new BigInt64Array(3)] as const;
+    const dispatch = async (rank: number) => {
+      const { x, topkIdx } = round.sent[rank]!;
+      const stats = rank === 0 ? { dispatchWaitRecvCostStats: costs[0] } : {};
+      return buffers[rank]!.lowLatencyDispatch(x, topkIdx, 4, 3, { returnRecvHook: true, ...stats });
+    };
+    const combine = async (rank: number, handle: LowLatencyHandle) => {
+      const { topkIdx, topkWeights } = round.sent[rank]!;
+      const stats = rank === 0 ? { combineWaitRecvCostStats: costs[1] } : {};
+      const y = outputsOf(round, rank);
+      const options = { returnRecvHook: true, ...stats };
+      return (await buffers[rank]!.lowLatencyCombine(y, topkIdx, topkWeights, handle, options)).hook!;
+    };
+    // A round in which all connect.
+    await all(buffers, async (_, rank) => {
+      const { handle, hook } = await dispatch(rank);
+      await hook!();
+      await (await combine(rank, handle))();
+    });
+    for (const stats of costs) stats.fill(0n);
+
+    const early = [await dispatch(0), await dispatch(2)];
+    const receiving = early[0]!.hook!();
+    await sleep(30);
+    const late = await dispatch(1);
+    await Promise.all([receiving, early[1]!.hook!(), late.hook!()]);
+    expect(costs[0][0]).toBe(0n);
+    expect(costs[0][1]).toBeGreaterThan(20_000_000n);
+
+    const hooks = [await combine(0, early[0]!.handle), await combine(1, late.handle)];
+    const combining = hooks[0]!();
+    await sleep(30);
+    hooks.push(await combine(2, early[1]!.handle));
+    await Promise.all([combining, hooks[1]!(), hooks[2]!()]);
+    expect(costs[1][0]).toBe(0n);
+    expect(costs[1][2]).toBeGreaterThan(20_000_000n);
   });
 
   it('a rank alone', async () => {
