@@ -1,13 +1,14 @@
 import { createHash } from 'node:crypto';
-import { deadlineError, WeftError } from '../errors.js';
+import { deadlineError, isWeftError, WeftError } from '../errors.js';
 import { Agreement } from './agreement.js';
 import { encode } from './codec.js';
 import type { CoordinatorSettings } from './coordinator-options.js';
-import { MESH_ID_BYTES } from './limits.js';
+import { MAX_REASON, MESH_ID_BYTES } from './limits.js';
 import { Membership } from './membership.js';
-import type { Agree, Join, ServerMessage } from './messages.js';
+import type { Agree, Join, ServerMessage, TurnedAway, Waiting } from './messages.js';
 import type { Departure, DepartureReason, Member, Roster } from './roster.js';
 import { missingText, sizeOfMesh } from './roster.js';
+import { nextStep } from './turned-away.js';
 
 /**
  * Changes within this time are told to those who wait in one message. It grows with the mesh, so that the telling, which
@@ -35,6 +36,8 @@ export class Channel {
   readonly #membership: Membership;
   readonly #members: Map<number, ChannelConnection> = new Map();
   readonly #agreement: Agreement = new Agreement();
+  /** Since somebody came or all left. */
+  #turnedAway: TurnedAway | undefined;
   #waitingTimer: NodeJS.Timeout | undefined;
   #deadlineTimer: NodeJS.Timeout | undefined;
 
@@ -60,7 +63,21 @@ export class Channel {
 
   /** Gives the candidate a rank. Throws the refusal. */
   join(request: Join): Member {
-    return this.#membership.join(request);
+    try {
+      const member = this.#membership.join(request);
+      this.#turnedAway = undefined;
+      return member;
+    } catch (error) {
+      if (isWeftError(error) && error.code === 'WEFT_CONFIG_MISMATCH') this.#turnAway(request, error);
+      throw error;
+    }
+  }
+
+  /** Those who wait are told why a rank does not come. */
+  #turnAway({ role, rank }: Join, { message }: WeftError): void {
+    const reason = message.slice(0, MAX_REASON);
+    this.#turnedAway = { role, ...(rank !== undefined && { rank }), reason };
+    this.#incomplete();
   }
 
   /** Tells the newcomer and the others. */
@@ -83,7 +100,9 @@ export class Channel {
   /** Takes a member out; undefined when it is none. */
   depart(member: number, reason: DepartureReason): Departure | undefined {
     this.#members.delete(member);
-    return this.#membership.depart(member, reason);
+    const departure = this.#membership.depart(member, reason);
+    if (this.isVacant) this.#turnedAway = undefined;
+    return departure;
   }
 
   /** Tells those who are still there. */
@@ -128,11 +147,11 @@ export class Channel {
   /** Tells who is missing: a newcomer at once, the others a little later, once for many changes. */
   #incomplete(newcomer?: ChannelConnection): void {
     const { joinDeadlineMs, shape } = this.#settings;
-    newcomer?.send({ type: 'waiting', missing: this.#membership.missing() });
+    newcomer?.send(this.#waiting());
     this.#waitingTimer ??= setTimeout(
       () => {
         this.#waitingTimer = undefined;
-        this.#broadcast({ type: 'waiting', missing: this.#membership.missing() });
+        this.#broadcast(this.#waiting());
       },
       waitingDelayMs(sizeOfMesh(shape)),
     );
@@ -145,6 +164,11 @@ export class Channel {
     }
   }
 
+  #waiting(): Waiting {
+    const turnedAway = this.#turnedAway;
+    return { type: 'waiting', missing: this.#membership.missing(), ...(turnedAway && { turnedAway }) };
+  }
+
   #expired(deadlineMs: number): void {
     this.#deadlineTimer = undefined;
     const missing = this.#membership.missing();
@@ -152,7 +176,7 @@ export class Channel {
       phase: 'join',
       deadlineMs,
       missing: `${missingText(missing)} at the coordinator`,
-      next: 'start the missing ranks, or raise joinDeadlineMs',
+      next: nextStep(this.#turnedAway, 'joinDeadlineMs'),
       details: { missing },
     });
     for (const connection of [...this.#members.values()]) connection.refuse(error);

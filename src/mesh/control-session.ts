@@ -4,10 +4,11 @@ import type { ControlLink } from './control-link.js';
 import { Heartbeat } from './heartbeat.js';
 import { CLOSE_MS } from './limits.js';
 import { call, Listeners } from './listeners.js';
-import type { Accepted, Agreed, Departed, RosterMessage, ServerMessage } from './messages.js';
+import type { Accepted, Agreed, Departed, RosterMessage, ServerMessage, TurnedAway } from './messages.js';
 import type { Departure, MeshShape, MissingRanks, Role, Roster } from './roster.js';
 import { missingText, ROLES, ranksOf, seatOf, sizeOfMesh } from './roster.js';
 import { Scope } from './scope.js';
+import { nextStep } from './turned-away.js';
 
 export interface WaitOptions {
   /** Milliseconds from now, Infinity for no limit. Default 60,000. */
@@ -85,6 +86,7 @@ export class OpenSession implements ControlSession {
   readonly departed: Departure[] = [];
   epoch = 0;
   missing: MissingRanks | undefined;
+  #turnedAway: TurnedAway | undefined;
   readonly #link: ControlLink;
   readonly #heartbeat: Heartbeat;
   readonly #listeners: Listeners<SessionEvents> = new Listeners();
@@ -211,6 +213,7 @@ export class OpenSession implements ControlSession {
     switch (message.type) {
       case 'waiting':
         this.missing = message.missing;
+        this.#turnedAway = message.turnedAway;
         break;
       case 'roster':
         this.#setRoster(message);
@@ -277,8 +280,8 @@ export class OpenSession implements ControlSession {
       phase: 'join',
       deadlineMs,
       missing: missing === undefined ? 'word from the coordinator' : missingText(missing),
-      next: 'start the missing ranks, or raise deadlineMs',
-      details: { ...(missing && { missing }) },
+      next: nextStep(this.#turnedAway, 'deadlineMs'),
+      details: { ...(missing && { missing }), ...(this.#turnedAway && { turnedAway: this.#turnedAway }) },
     });
   }
 

@@ -55,6 +55,16 @@ export interface Accepted extends MeshShape {
 export interface Waiting {
   type: 'waiting';
   missing: MissingRanks;
+  /** Whose configuration differs, the last one. */
+  turnedAway?: TurnedAway;
+}
+
+/** Somebody whom the coordinator has refused, for the others to know whom they wait for. */
+export interface TurnedAway {
+  role: Role;
+  /** That it asked for. */
+  rank?: number;
+  reason: string;
 }
 
 /** The mesh is complete. */

@@ -116,7 +116,12 @@ const accepted = z.strictObject({
   heartbeatMs: z.int().min(1),
   missedHeartbeats: z.int().min(1),
 });
-const waiting = z.strictObject({ type: z.literal('waiting'), missing });
+const turnedAway = z.strictObject({ role, rank: index.exactOptional(), reason: text });
+const waiting = z.strictObject({
+  type: z.literal('waiting'),
+  missing,
+  turnedAway: turnedAway.exactOptional(),
+});
 const roster = z.strictObject({
   type: z.literal('roster'),
   meshId: bytes(MESH_ID_BYTES),

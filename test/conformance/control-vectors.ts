@@ -134,6 +134,14 @@ const samples: [name: string, message: ControlMessage][] = [
   ['agree, without others', { type: 'agree', turn: 300, without: [0, 1023] }],
   ['withdraw', { type: 'withdraw', turn: 300 }],
   ['agreed', { type: 'agreed', turn: 300, epoch: 70_000 }],
+  [
+    'waiting, somebody turned away',
+    {
+      type: 'waiting',
+      missing: { attention: [], ffn: [], ep: [1] },
+      turnedAway: { role: 'ep', rank: 1, reason: 'ü' },
+    },
+  ],
   ['waiting, expert-parallel', { type: 'waiting', missing: { attention: [], ffn: [], ep: [1, 3] } }],
 ];
 

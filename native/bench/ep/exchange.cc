@@ -2,8 +2,8 @@
 
 #include <cstring>
 
+#include "bench/ep/packed.h"
 #include "bench/workload.h"
-#include "memory/mapping.h"
 
 namespace weft::bench::ep {
 
@@ -17,7 +17,7 @@ class Exchange : public Contender {
         expert_(expert),
         columns_(dispatch_columns(expert.config())),
         expands_(expands),
-        packed_(*Mapping::anonymous(work.most_rows() * (work.row_bytes() + work.scale_bytes()))),
+        packed_(work),
         result_(*Mapping::anonymous(work.tokens * work.output_bytes())) {}
 
   Code prepare(uint64_t, const Tokens& tokens) override {
@@ -44,18 +44,16 @@ class Exchange : public Contender {
     uint64_t collected = 0;
     if (const Code code = expert_.group(collected); code != Code::ok) return code;
     if (!expands_) return Code::ok;
-    expert_.expand(generation_, columns_.hidden, packed_->data(), work_.row_bytes());
-    if (work_.fp8) expert_.expand(generation_, columns_.scales, packed_scales(), work_.scale_bytes());
+    expert_.expand(generation_, columns_.hidden, packed_.row(0), work_.row_bytes());
+    if (work_.fp8) expert_.expand(generation_, columns_.scales, packed_.scales(0), work_.scale_bytes());
     return Code::ok;
   }
 
   const std::byte* row(size_t i) const override {
-    return expands_ ? packed_->data() + i * work_.row_bytes()
-                    : in_place(columns_.hidden, i, work_.row_bytes());
+    return expands_ ? packed_.row(i) : in_place(columns_.hidden, i, work_.row_bytes());
   }
   const std::byte* scales(size_t i) const override {
-    return expands_ ? packed_scales() + i * work_.scale_bytes()
-                    : in_place(columns_.scales, i, work_.scale_bytes());
+    return expands_ ? packed_.scales(i) : in_place(columns_.scales, i, work_.scale_bytes());
   }
   size_t rows() const override { return expert_.grouping(generation_).places; }
   uint16_t* output(size_t i) override {
@@ -75,7 +73,6 @@ class Exchange : public Contender {
   const uint16_t* result() const override { return reinterpret_cast<const uint16_t*>(result_->data()); }
 
  private:
-  std::byte* packed_scales() const { return packed_->data() + work_.most_rows() * work_.row_bytes(); }
   const std::byte* in_place(uint32_t column, size_t i, size_t bytes) const {
     const Grouping& grouping = expert_.grouping(generation_);
     return expert_.from(grouping.source[i]).column(generation_, column) + grouping.row[i] * bytes;
@@ -86,7 +83,8 @@ class Exchange : public Contender {
   ExpertSide& expert_;
   DispatchColumns columns_;
   bool expands_;
-  std::shared_ptr<Mapping> packed_, result_;
+  PackedRows packed_;
+  std::shared_ptr<Mapping> result_;
   uint64_t generation_ = 0;
 };
 

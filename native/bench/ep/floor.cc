@@ -4,11 +4,11 @@
 
 #include <atomic>
 #include <cstring>
+#include <span>
 
+#include "bench/ep/packed.h"
 #include "core/cpu.h"
 #include "kernels/reduce.h"
-#include "kernels/stream.h"
-#include "memory/mapping.h"
 
 namespace weft::bench::ep {
 
@@ -54,8 +54,6 @@ struct Memory {
   }
 };
 
-void copied(void* to, const void* from, size_t bytes) { std::memcpy(to, from, bytes); }
-
 class MemoryFloor : public Contender {
  public:
   MemoryFloor(const Work& work, std::byte* memory, uint32_t rank, bool yields, bool streams)
@@ -64,9 +62,8 @@ class MemoryFloor : public Contender {
         rank_(rank),
         yields_(yields),
         streams_(streams),
-        packed_(*Mapping::anonymous(work.most_rows() * (work.row_bytes() + work.scale_bytes()))),
-        result_(*Mapping::anonymous(work.tokens * work.output_bytes())),
-        next_(size_t{work.experts} * work.ranks) {}
+        packed_(work, rank),
+        result_(*Mapping::anonymous(work.tokens * work.output_bytes())) {}
 
   Code prepare(uint64_t round, const Tokens& tokens) override {
     round_ = round;
@@ -81,46 +78,27 @@ class MemoryFloor : public Contender {
   Code dispatch() override {
     memory_.slot(rank_, round_).sent->round.store(round_, std::memory_order_release);
     for (uint32_t r = 0; r < work_.ranks; ++r) await(memory_.slot(r, round_).sent->round);
-    // Where the rows of each expert and source begin.
-    std::fill(next_.begin(), next_.end(), 0);
+    packed_.sort([&](uint32_t r) { return std::span(memory_.slot(r, round_).experts, work_.choices()); },
+                 [](uint32_t, uint32_t, uint32_t) {});
+    const Slot mine = memory_.slot(rank_, round_);
     const size_t choices = work_.choices();
     for (uint32_t r = 0; r < work_.ranks; ++r) {
-      const int32_t* experts = memory_.slot(r, round_).experts;
-      for (size_t i = 0; i < choices; ++i) ++next_[static_cast<size_t>(experts[i]) * work_.ranks + r];
-    }
-    rows_ = 0;
-    for (size_t e = 0; e < work_.experts; ++e) {
-      if (work_.rank_of(static_cast<int32_t>(e)) != rank_) continue;
-      for (uint32_t r = 0; r < work_.ranks; ++r) {
-        uint32_t& next = next_[e * work_.ranks + r];
-        const uint32_t count = next;
-        next = rows_;
-        rows_ += count;
-      }
-    }
-    const Slot mine = memory_.slot(rank_, round_);
-    const size_t row_bytes = work_.row_bytes(), scale_bytes = work_.scale_bytes();
-    for (uint32_t r = 0; r < work_.ranks; ++r) {
       const Slot from = memory_.slot(r, round_);
+      const auto* scales = reinterpret_cast<const std::byte*>(from.scales);
       for (size_t i = 0; i < choices; ++i) {
         if (work_.rank_of(from.experts[i]) != rank_) continue;
-        const uint32_t place = next_[static_cast<size_t>(from.experts[i]) * work_.ranks + r]++;
-        mine.places[r * choices + i] = place;
         const size_t token = i / work_.top_k;
-        const auto copy = streams_ ? kernels::copy_streamed : copied;
-        copy(packed_->data() + place * row_bytes, from.rows + token * row_bytes, row_bytes);
-        if (scale_bytes > 0)
-          std::memcpy(packed_scales() + place * scale_bytes,
-                      reinterpret_cast<const std::byte*>(from.scales) + token * scale_bytes, scale_bytes);
+        mine.places[r * choices + i] = packed_.put(from.experts[i], r, from.rows + token * work_.row_bytes(),
+                                                   scales + token * work_.scale_bytes(), streams_);
       }
     }
     if (streams_) kernels::streamed();
     return Code::ok;
   }
 
-  const std::byte* row(size_t i) const override { return packed_->data() + i * work_.row_bytes(); }
-  const std::byte* scales(size_t i) const override { return packed_scales() + i * work_.scale_bytes(); }
-  size_t rows() const override { return rows_; }
+  const std::byte* row(size_t i) const override { return packed_.row(i); }
+  const std::byte* scales(size_t i) const override { return packed_.scales(i); }
+  size_t rows() const override { return packed_.rows(); }
   uint16_t* output(size_t i) override { return memory_.slot(rank_, round_).outputs + i * work_.hidden; }
 
   Code combine() override {
@@ -142,7 +120,6 @@ class MemoryFloor : public Contender {
   const uint16_t* result() const override { return reinterpret_cast<const uint16_t*>(result_->data()); }
 
  private:
-  std::byte* packed_scales() const { return packed_->data() + work_.most_rows() * work_.row_bytes(); }
   void await(const std::atomic<uint64_t>& flag) const {
     while (flag.load(std::memory_order_acquire) != round_) {
       if (yields_)
@@ -157,10 +134,9 @@ class MemoryFloor : public Contender {
   uint32_t rank_;
   bool yields_;
   bool streams_;
-  std::shared_ptr<Mapping> packed_, result_;
-  std::vector<uint32_t> next_;  // [experts, ranks]
+  Packed packed_;
+  std::shared_ptr<Mapping> result_;
   uint64_t round_ = 0;
-  uint32_t rows_ = 0;
   const float* weights_ = nullptr;
 };
 

@@ -8,10 +8,9 @@
 #include <cerrno>
 #include <cstring>
 
+#include "bench/ep/packed.h"
 #include "core/cpu.h"
 #include "kernels/reduce.h"
-#include "kernels/stream.h"
-#include "memory/mapping.h"
 
 namespace weft::bench::ep {
 
@@ -57,15 +56,14 @@ class SocketFloor : public Contender {
         rank_(rank),
         yields_(yields),
         own_(work),
-        packed_(*Mapping::anonymous(work.most_rows() * (work.row_bytes() + work.scale_bytes()))),
+        packed_(work, rank),
         outputs_(*Mapping::anonymous(work.most_rows() * work.output_bytes())),
         received_(*Mapping::anonymous(work.choices() * work.ranks * work.output_bytes())),
         result_(*Mapping::anonymous(work.tokens * work.output_bytes())),
         sources_(work.ranks, Source(work)),
         ways_(work.ranks),
         sockets_(work.ranks, -1),
-        lists_(work.ranks),
-        next_(size_t{work.experts} * work.ranks) {
+        lists_(work.ranks) {
     for (uint32_t r = 0, i = 0; r < work.ranks; ++r)
       if (r != rank) sockets_[r] = peers[i++].get();
   }
@@ -98,9 +96,9 @@ class SocketFloor : public Contender {
     return group();
   }
 
-  const std::byte* row(size_t i) const override { return packed_->data() + i * work_.row_bytes(); }
-  const std::byte* scales(size_t i) const override { return packed_scales() + i * work_.scale_bytes(); }
-  size_t rows() const override { return rows_; }
+  const std::byte* row(size_t i) const override { return packed_.row(i); }
+  const std::byte* scales(size_t i) const override { return packed_.scales(i); }
+  size_t rows() const override { return packed_.rows(); }
   uint16_t* output(size_t i) override {
     return reinterpret_cast<uint16_t*>(outputs_->data()) + i * work_.hidden;
   }
@@ -153,7 +151,6 @@ class SocketFloor : public Contender {
     std::vector<uint32_t> place_of;  // by choice of the taken rows
   };
 
-  std::byte* packed_scales() const { return packed_->data() + work_.most_rows() * work_.row_bytes(); }
   std::byte* received(uint32_t r) const {
     return received_->data() + r * work_.choices() * work_.output_bytes();
   }
@@ -245,49 +242,27 @@ class SocketFloor : public Contender {
   }
 
   Code group() {
-    std::fill(next_.begin(), next_.end(), 0);
     // Our own rows stay where they are.
-    Source& mine = sources_[rank_];
-    mine.count = static_cast<uint32_t>(work_.tokens);
-    const auto experts_of = [&](uint32_t r) {
-      return r == rank_ ? own_.experts.data() : sources_[r].experts.data();
+    sources_[rank_].count = static_cast<uint32_t>(work_.tokens);
+    const auto choices_of = [&](uint32_t r) {
+      const auto& experts = r == rank_ ? own_.experts : sources_[r].experts;
+      return std::span(experts).first(size_t{sources_[r].count} * work_.top_k);
     };
-    for (uint32_t r = 0; r < work_.ranks; ++r)
-      for (size_t i = 0; i < size_t{sources_[r].count} * work_.top_k; ++i)
-        ++next_[static_cast<size_t>(experts_of(r)[i]) * work_.ranks + r];
-    rows_ = 0;
     for (Source& source : sources_) source.places.clear();
-    for (size_t e = 0; e < work_.experts; ++e) {
-      if (work_.rank_of(static_cast<int32_t>(e)) != rank_) continue;
-      for (uint32_t r = 0; r < work_.ranks; ++r) {
-        uint32_t& next = next_[e * work_.ranks + r];
-        const uint32_t count = next;
-        next = rows_;
-        for (uint32_t i = 0; i < count; ++i) sources_[r].places.push_back(rows_ + i);
-        rows_ += count;
-      }
-    }
-    const size_t row_bytes = work_.row_bytes(), scale_bytes = work_.scale_bytes();
-    const bool streams = rows_ * row_bytes >= kernels::kStreamedBytes;
+    packed_.sort(choices_of, [&](uint32_t r, uint32_t first, uint32_t count) {
+      for (uint32_t i = 0; i < count; ++i) sources_[r].places.push_back(first + i);
+    });
+    const bool streams = packed_.rows() * work_.row_bytes() >= kernels::kStreamedBytes;
     for (uint32_t r = 0; r < work_.ranks; ++r) {
-      Source& source = sources_[r];
-      const std::byte* rows = r == rank_ ? own_.rows.data() : source.rows.data();
+      const std::byte* rows = r == rank_ ? own_.rows.data() : sources_[r].rows.data();
       const std::byte* scales =
-          r == rank_ ? reinterpret_cast<const std::byte*>(own_.scales.data()) : source.scales.data();
-      for (size_t i = 0; i < size_t{source.count} * work_.top_k; ++i) {
-        const int32_t expert = experts_of(r)[i];
-        if (work_.rank_of(expert) != rank_) continue;
-        const uint32_t place = next_[static_cast<size_t>(expert) * work_.ranks + r]++;
-        source.place_of[i] = place;
-        std::byte* to = packed_->data() + place * row_bytes;
-        const std::byte* row = rows + i / work_.top_k * row_bytes;
-        if (streams)
-          kernels::copy_streamed(to, row, row_bytes);
-        else
-          std::memcpy(to, row, row_bytes);
-        if (scale_bytes > 0)
-          std::memcpy(packed_scales() + place * scale_bytes, scales + i / work_.top_k * scale_bytes,
-                      scale_bytes);
+          r == rank_ ? reinterpret_cast<const std::byte*>(own_.scales.data()) : sources_[r].scales.data();
+      const auto choices = choices_of(r);
+      for (size_t i = 0; i < choices.size(); ++i) {
+        if (work_.rank_of(choices[i]) != rank_) continue;
+        const size_t row = i / work_.top_k;
+        sources_[r].place_of[i] = packed_.put(choices[i], r, rows + row * work_.row_bytes(),
+                                              scales + row * work_.scale_bytes(), streams);
       }
     }
     return Code::ok;
@@ -297,14 +272,13 @@ class SocketFloor : public Contender {
   uint32_t rank_;
   bool yields_;
   Tokens own_;
-  std::shared_ptr<Mapping> packed_, outputs_, received_, result_;
+  Packed packed_;
+  std::shared_ptr<Mapping> outputs_, received_, result_;
   std::vector<Source> sources_;
   std::vector<Way> ways_;
   std::vector<int> sockets_;
   std::vector<std::vector<uint32_t>> lists_;
   std::vector<uint32_t> counts_out_, owed_, order_;
-  std::vector<uint32_t> next_;  // [experts, ranks]
-  uint32_t rows_ = 0;
 };
 
 }  // namespace

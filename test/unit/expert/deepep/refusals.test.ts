@@ -156,19 +156,24 @@ describe('ranks that disagree', () => {
       ['maxTokens', 'dtype', 'experts.packing', 'combine'],
       (b: deepep.Buffer) => b.dispatch(x, { ...b.getDispatchLayout(topkIdx, 4), topkIdx } as never),
     ],
-  ] as const)('on %s are told the fields', async (_, fields, differs) => {
-    const buffers = await open(2, { deadlineMs: 400 });
-    const outcomes = await Promise.allSettled([
-      buffers[0]!.lowLatencyDispatch(x, topkIdx, 2, 4),
-      differs(buffers[1]!),
-    ]);
-    const errors = outcomes.map((outcome) => outcome.status === 'rejected' && outcome.reason);
-    expect(errors.map((error) => error.code).sort()).toEqual(['WEFT_CONFIG_MISMATCH', 'WEFT_DEADLINE']);
-    const { details } = errors.find(({ code }) => code === 'WEFT_CONFIG_MISMATCH');
-    expect(details.fields.map(({ field }: { field: string }) => field).sort()).toEqual([...fields].sort());
-    // Both have failed, and may go on with what they agree on.
-    await all(buffers, (buffer) => buffer.lowLatencyDispatch(x, topkIdx, 2, 4));
-  });
+  ] as const)(
+    'on %s are told the fields, the one who is refused and the one who waits',
+    async (_, fields, differs) => {
+      const buffers = await open(2, { deadlineMs: 400 });
+      const outcomes = await Promise.allSettled([
+        buffers[0]!.lowLatencyDispatch(x, topkIdx, 2, 4),
+        differs(buffers[1]!),
+      ]);
+      const errors = outcomes.map((outcome) => outcome.status === 'rejected' && outcome.reason);
+      expect(errors.map((error) => error.code).sort()).toEqual(['WEFT_CONFIG_MISMATCH', 'WEFT_DEADLINE']);
+      const { details } = errors.find(({ code }) => code === 'WEFT_CONFIG_MISMATCH');
+      expect(details.fields.map(({ field }: { field: string }) => field).sort()).toEqual([...fields].sort());
+      const late = errors.find(({ code }) => code === 'WEFT_DEADLINE');
+      for (const field of fields) expect(late.message).toContain(`${field} (the mesh has`);
+      // Both have failed, and may go on with what they agree on.
+      await all(buffers, (buffer) => buffer.lowLatencyDispatch(x, topkIdx, 2, 4));
+    },
+  );
 });
 
 describe('the end', () => {
