@@ -173,7 +173,7 @@ export interface NativeAttention {
   blamed(generation: number): number;
   /** Ranks whose replies are not complete. */
   missing(generation: number): number[];
-  /** [ranks] microseconds, NaN for those whose replies are not complete. */
+  /** [ranks] microseconds, NaN for those whose replies were not complete. Not while a combine of the slot is under way. */
   waits(generation: number): Float64Array;
   replyRows(generation: number, rank: number): number;
 }
@@ -234,8 +234,6 @@ export interface NativeExpert {
   /** `expert`: its number on this rank. */
   expandBlock(generation: number, expert: number, column: number, out: ArrayBufferView, stride: number): Code;
   gather(generation: number, column: number, out: ArrayBufferView): Code;
-  /** Blocks that were complete at the last look. */
-  ready(generation: number): number;
   /** Until more than `seen` blocks are complete. */
   blocksSync(
     generation: number,

@@ -4,8 +4,6 @@
 
 namespace weft::bench {
 
-namespace {}
-
 Code exchange_attention(const Workload& work, AttentionSide& side, uint32_t rank, std::byte* out,
                         std::span<double> samples, uint64_t& wrong) {
   Endpoint& endpoint = side.endpoint();

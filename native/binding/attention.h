@@ -180,9 +180,13 @@ class AttentionObject : public Napi::ObjectWrap<AttentionObject> {
   }
   // How long each ffn rank was waited for, in us: waits(generation) -> Float64Array
   Napi::Value waits(const Napi::CallbackInfo& info) {
-    const auto& us = side_->combine(generation(info, 0)).waits().us();
+    const Combine& combine = side_->combine(generation(info, 0));
+    const auto& us = combine.waits().us();
     auto out = Napi::Float64Array::New(info.Env(), us.size());
-    std::copy(us.begin(), us.end(), out.Data());
+    if (combine.waited_for() == generation(info, 0))
+      std::copy(us.begin(), us.end(), out.Data());
+    else
+      std::fill_n(out.Data(), us.size(), NAN);
     return out;
   }
   Napi::Value reply_rows(const Napi::CallbackInfo& info) {

@@ -20,7 +20,6 @@ class ExpertObject : public Napi::ObjectWrap<ExpertObject> {
          InstanceMethod("places", &ExpertObject::places), InstanceMethod("group", &ExpertObject::group),
          InstanceMethod("expand", &ExpertObject::expand), InstanceMethod("sentBy", &ExpertObject::sent_by),
          InstanceMethod("expandBlock", &ExpertObject::expand_block),
-         InstanceMethod("ready", &ExpertObject::ready),
          InstanceMethod("blocksSync", &ExpertObject::blocks_sync),
          InstanceMethod("blocksStart", &ExpertObject::blocks_start),
          InstanceMethod("blocksCancel", &ExpertObject::blocks_cancel),
@@ -36,12 +35,13 @@ class ExpertObject : public Napi::ObjectWrap<ExpertObject> {
     FfnObject* ffn = FfnObject::from(info[0]);
     if (ffn == nullptr) return;
     side_ = ffn->expert();
-    core_ = ffn->shared_core();
     if (!side_) {
       Napi::TypeError::New(info.Env(), "not a symmetric exchange").ThrowAsJavaScriptException();
       return;
     }
+    core_ = ffn->shared_core();
     completions_ = std::make_unique<Completions>(info.Env(), info[1].As<Napi::Function>());
+    exit_ = std::make_unique<ExitGuard>(info.Env(), core_);
   }
   // Operations call this object.
   ~ExpertObject() override {
@@ -129,10 +129,6 @@ class ExpertObject : public Napi::ObjectWrap<ExpertObject> {
     return side_->rounds().subscriber(0).layout().leads(column) || side_->complete(g);
   }
 
-  // Blocks that were complete when they were looked at last.
-  Napi::Value ready(const Napi::CallbackInfo& info) {
-    return number(info, static_cast<double>(side_->blocks(generation(info, 0)).ready().size()));
-  }
   // (generation, ready blocks that the caller knows of, skipLost, deadlineMs)
   BlockArrival& aim(const Napi::CallbackInfo& info) {
     BlockArrival& arrival = side_->arrival(generation(info, 0));
@@ -215,6 +211,7 @@ class ExpertObject : public Napi::ObjectWrap<ExpertObject> {
   std::shared_ptr<Core> core_;
   std::shared_ptr<ExpertSide> side_;
   std::unique_ptr<Completions> completions_;
+  std::unique_ptr<ExitGuard> exit_;
 };
 
 }  // namespace

@@ -44,7 +44,9 @@ class Combine : public Operation {
   uint32_t reply_rows(uint32_t rank) const { return missing_[rank] ? 0 : replies_[rank].rows; }
   // The rank was gone before its reply was complete, and the result is without it.
   bool missing(uint32_t rank) const { return missing_[rank]; }
+  // Of the last round of the slot that was waited for.
   const Waits& waits() const { return waits_; }
+  uint64_t waited_for() const { return waited_for_; }
 
  private:
   struct Reply {
@@ -81,6 +83,7 @@ class Combine : public Operation {
   std::vector<Reply> replies_;
   std::vector<bool> missing_;
   Waits waits_;
+  uint64_t waited_for_ = 0;
   std::vector<const uint16_t*> inputs_;
   std::vector<float> weights_;
 };

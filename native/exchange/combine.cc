@@ -29,6 +29,7 @@ void Combine::aim(void* out, bool out_is_f32, OnLoss on_loss) {
   done_ = 0;
   blamed = kNoPeer;
   waits_.start();
+  waited_for_ = generation();
   for (Reply& reply : replies_) {
     reply.seen = false;
     reply.rows = reply.final_rows = 0;
@@ -118,15 +119,17 @@ Code Combine::step() {
   return side_.config().symmetric ? still_there() : Code::ok;
 }
 
-// Symmetric, in place: a rank that gave us up goes on without waiting for us, and may have written to the
-// slot while we read. SYNC POINT occupy, the reader's half: what was read comes before this look at the
-// state.
+// Symmetric, in place: a rank that gave us up goes on without waiting for us: it may have written to the
+// slot while we read, or made its outputs without rows of ours. SYNC POINT occupy, the reader's half: what
+// was read comes before this look at the state; SYNC POINT void, the reader's half: what was published comes
+// before this look at the list.
 Code Combine::still_there() {
   std::atomic_thread_fence(std::memory_order_seq_cst);
   const uint64_t generation = this->generation();
   for (uint32_t r = 0; r < side_.config().ffn; ++r) {
     const Subscriber& from = side_.replies_[r];
-    if (missing_[r] || replies_[r].packed || from.final_rows(generation) >= replies_[r].rows) continue;
+    if (missing_[r] || replies_[r].packed) continue;
+    if (from.final_rows(generation) >= replies_[r].rows && !from.withheld(generation)) continue;
     if (const Code code = give_up(r, Code::peer_lost); code != Code::ok) return code;
     return step();
   }

@@ -11,7 +11,8 @@ ExpertSide::Round::Round(const ExchangeConfig& config, uint32_t rank)
       blocks(grouping->experts(), config.attention),
       sent(config.attention),
       parts(config.attention),
-      told(config.attention) {}
+      told(config.attention),
+      short_of(std::make_unique<std::atomic<Short>[]>(config.attention)) {}
 
 ExpertSide::ExpertSide(Endpoint& endpoint, const ExchangeConfig& config, uint32_t rank,
                        std::vector<size_t> peers)
@@ -54,6 +55,7 @@ Code ExpertSide::group(uint64_t& generation) {
   round.published = 0;
   round.blocks.start();
   std::fill(round.told.begin(), round.told.end(), false);
+  for (uint32_t r = 0; r < config_.attention; ++r) round.short_of[r] = Round::Short::no;
   // Before outputs are written to the slot: a rank that we gave up may still read what it held.
   begin(round);
   return Code::ok;
@@ -61,7 +63,8 @@ Code ExpertSide::group(uint64_t& generation) {
 
 uint32_t ExpertSide::needed(uint32_t source, uint64_t generation) const {
   const Part& part = rounds_.part(source, generation);
-  return part.view.taken == 0 ? 0 : part.token_of[part.view.taken - 1] + 1;
+  const uint32_t count = part.selections.count;
+  return count == 0 ? 0 : part.token_of[part.selections.taken[count - 1]] + 1;
 }
 
 Code ExpertSide::look(uint64_t generation, bool skip_lost, uint32_t& lost) {
@@ -77,7 +80,8 @@ Code ExpertSide::look(uint64_t generation, bool skip_lost, uint32_t& lost) {
     if (come < rows && peer != Code::ok) {
       if (skip_lost || round.told[r]) {
         come = rows;
-      } else {
+        round.short_of[r].store(Round::Short::found, std::memory_order_release);
+      } else if (why == Code::ok) {
         lost = r;
         why = peer;
       }
@@ -96,10 +100,16 @@ bool ExpertSide::waits_for(uint64_t generation, uint32_t source) const {
 }
 
 bool ExpertSide::complete(uint64_t generation) {
-  const Round& round = this->round(generation);
+  Round& round = this->round(generation);
   for (uint32_t r = 0; r < config_.attention; ++r) {
-    if (round.parts[r] == nullptr || rounds_.subscriber(r).peer_state() != Code::ok) continue;
-    if (rounds_.available(r, generation) < rounds_.part(r, generation).view.taken) return false;
+    if (round.parts[r] == nullptr || round.short_of[r].load(std::memory_order_acquire) != Round::Short::no)
+      continue;
+    const Subscriber& from = rounds_.subscriber(r);
+    const Code peer = from.peer_state();
+    if (std::min(rounds_.part(r, generation).view.rows, from.final_rows(generation)) >= needed(r, generation))
+      continue;
+    if (peer == Code::ok) return false;
+    round.short_of[r].store(Round::Short::found, std::memory_order_release);
   }
   return true;
 }
@@ -125,7 +135,8 @@ void ExpertSide::begin(Round& round) {
     }
   }
   replies_.begin(round.generation, reply_rows(round.generation), 0, 0, true);
-  replies_.occupy(round.generation);
+  // With no rows that would be all of the reply, which says that the batch was used.
+  if (reply_rows(round.generation) > 0) replies_.occupy(round.generation);
 }
 
 Code ExpertSide::reply(uint64_t generation, uint32_t final_rows) {
@@ -136,6 +147,12 @@ Code ExpertSide::reply(uint64_t generation, uint32_t final_rows) {
   if (final_rows > rows || final_rows < round.published) return Code::too_many_rows;
   if (final_rows == rows && !complete(generation)) return Code::again;
   round.published = final_rows;
+  // SYNC POINT void, the writer's half: before what was made without their rows is published.
+  for (uint32_t r = 0; r < config_.attention; ++r) {
+    auto found = Round::Short::found;
+    if (round.short_of[r].compare_exchange_strong(found, Round::Short::withheld))
+      replies_.withhold(generation, r);
+  }
   if (final_rows == rows) {
     round.generation = 0;
     for (uint32_t r = 0; r < config_.attention; ++r)

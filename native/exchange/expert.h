@@ -38,15 +38,16 @@ class ExpertSide {
   }
 
   // Looks at what has come of a round's rows: `ok` when all have, `again` while not, otherwise why `lost`
-  // will send no more. Rows of ranks whose loss was told, or is to be skipped, count as come. One thread at a
-  // time, as by BlockArrival.
+  // will send no more. Rows of ranks whose loss was told, or is to be skipped, count as come; what is replied
+  // after that is not for them, who may only be slow. One thread at a time, as by BlockArrival.
   Code look(uint64_t generation, bool skip_lost, uint32_t& lost);
   void tell(uint64_t generation, uint32_t lost) { round(generation).told[lost] = true; }
   // Of the last look: rows of this rank are missing.
   bool waits_for(uint64_t generation, uint32_t source) const;
   const Blocks& blocks(uint64_t generation) const { return round(generation).blocks; }
   BlockArrival& arrival(uint64_t generation) { return *arrivals_[replies_.layout().slot_of(generation)]; }
-  // Whether all rows have come that will; what follows wants them all, but for leading columns.
+  // Whether all rows have come that will; what follows wants them all, but for leading columns. As look(),
+  // but for the thread that replies.
   bool complete(uint64_t generation);
 
   // Copies a column's rows to their places: `out` has a row of `stride` bytes for each. Places that no row
@@ -82,13 +83,17 @@ class ExpertSide {
     std::vector<SourcePart> sent;          // [ranks]
     std::vector<const SourcePart*> parts;  // [ranks]
     std::vector<bool> told;                // [ranks] its loss, while rows of it were missing
+    // [ranks] Its rows count as come without having come: not yet for the reply, or already. Set by whoever
+    // looks, read by who replies.
+    enum class Short : uint8_t { no, found, withheld };
+    std::unique_ptr<std::atomic<Short>[]> short_of;
   };
   Round& round(uint64_t generation) { return rounds_held_[replies_.layout().slot_of(generation)]; }
   const Round& round(uint64_t generation) const {
     return rounds_held_[replies_.layout().slot_of(generation)];
   }
   void begin(Round& round);
-  // Rows at a source below which all lie that we take.
+  // Rows at a source below which all lie that are for our experts.
   uint32_t needed(uint32_t source, uint64_t generation) const;
 
   ExchangeConfig config_;

@@ -73,7 +73,8 @@ uint32_t taken_below(const Part& part, uint32_t final_rows) {
 uint32_t FfnSide::available(uint32_t attention, uint64_t generation) {
   Part& part = this->part(attention, generation);
   if (part.view.final_rows < part.view.rows)
-    part.view.final_rows = std::min(part.view.rows, sources_[attention].rounds.final_rows(generation));
+    part.view.final_rows =
+        std::clamp(sources_[attention].rounds.final_rows(generation), part.view.final_rows, part.view.rows);
   return taken_below(part, part.view.final_rows);
 }
 
@@ -126,7 +127,6 @@ Code FfnSide::reply(uint32_t attention, uint64_t generation, uint32_t rows, uint
   Source& source = sources_[attention];
   Part& part = this->part(attention, generation);
   if (!holds(attention, generation) || !source.replies) return Code::state;
-  if (config_.combine == CombineKind::weighted && !part.selected) return Code::state;
   const bool any_number = config_.combine == CombineKind::none && !part.begun;
   const uint32_t capacity = source.replies->layout().shape().max_rows;
   if ((any_number ? rows > capacity : rows != part.reply_rows) || final_rows > rows ||

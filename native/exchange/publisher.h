@@ -28,6 +28,10 @@ class Publisher {
   // Begun, with no row final, for those who read in place; the others hear of it by advance(). From here on
   // who still reads what was in the slot before finds that out.
   void occupy(uint64_t generation);
+  // What is published of the round from here on is not for this destination, which learns that.
+  void withhold(uint64_t generation, uint32_t destination) {
+    __atomic_store_n(&list(generation, destination).count, wire::kVoidList, __ATOMIC_RELEASE);
+  }
   // Rows below `final_rows` are final: makes them visible to every destination. Zero is allowed, and
   // announces a streamed round; `final_rows` == rows completes it.
   void advance(uint64_t generation, uint32_t final_rows);

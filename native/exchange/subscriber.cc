@@ -34,7 +34,13 @@ Code Subscriber::read_head(uint64_t generation, RoundView& view) const {
   view.taken = view.routed
                    ? __atomic_load_n(&layout_.list_of(base(), slot, destination_).count, __ATOMIC_RELAXED)
                    : view.rows;
+  if (view.routed && view.taken == wire::kVoidList) return Code::peer_lost;
   return view.taken > view.rows ? Code::protocol : Code::ok;
+}
+
+bool Subscriber::withheld(uint64_t generation) const {
+  const wire::RowList& list = layout_.list_of(base(), layout_.slot_of(generation), destination_);
+  return __atomic_load_n(&list.count, __ATOMIC_ACQUIRE) == wire::kVoidList;
 }
 
 uint32_t Subscriber::final_rows(uint64_t generation) const {

@@ -35,8 +35,11 @@ class Subscriber {
   }
   bool packs_rows() const { return endpoint_->link(peer_).packs_rows(); }
 
-  // `again`: not begun yet. Otherwise the round as it is now, checked; `protocol`: the peer wrote nonsense.
+  // `again`: not begun yet. Otherwise the round as it is now, checked; `protocol`: the peer wrote nonsense;
+  // `peer_lost`: it goes on without us.
   Code look(uint64_t generation, RoundView& view) const;
+  // Of a round that look() has seen: the peer has taken it back, as it went on without us.
+  bool withheld(uint64_t generation) const;
   // Only the watermark of a round that look() has seen.
   uint32_t final_rows(uint64_t generation) const;
   // Copies our row list (taken entries), checked.

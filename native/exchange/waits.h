@@ -11,7 +11,7 @@ namespace weft {
 
 class Waits {
  public:
-  explicit Waits(size_t peers) : us_(peers) {}
+  explicit Waits(size_t peers) : us_(peers, NAN) {}
 
   void start() {
     began_ns_ = now_ns();

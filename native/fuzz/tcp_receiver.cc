@@ -23,6 +23,7 @@ const wire::PublicationShape& shape(unsigned which) {
   static const wire::PublicationShape shapes[kShapes] = {
       {3, 8, 4, true, 16, {4, 1}},                                   // routed
       {2, 5, 1, false, 0, {2, 2}},                                   // inline rows
+      {2, 2, 1, true, 0, {4, 4, 4}, 1u << 1 | 1u << 2},              // inline rows with choices
       {2, 30, 3, true, 300, {200, 40, 8, 8, 3}, 1u << 2 | 1u << 3},  // as rows with choices
   };
   return shapes[which % kShapes];

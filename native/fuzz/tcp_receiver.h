@@ -10,7 +10,7 @@
 namespace weft::fuzz {
 
 constexpr uint32_t kEpoch = 0xFEDCBA98;
-constexpr unsigned kShapes = 3;
+constexpr unsigned kShapes = 4;
 // The streams that the receiver expects, as (publication, destination). Each has a mirror of the input's
 // shape.
 constexpr std::pair<uint16_t, uint16_t> kStreams[] = {{5, 0}, {7, 0}};

@@ -51,6 +51,11 @@ static_assert(offsetof(SlotHead, rows) == 8 && offsetof(SlotHead, tag) == 12 &&
 static_assert(offsetof(SlotHead, flags) == 18 && offsetof(SlotHead, inline_rows) == 24);
 
 // A destination's row list: how many rows it takes, then their numbers, ascending.
+//
+// SYNC POINT void: the writer of a round that has begun may take it back from one destination, whose rows it
+// went on without. Writer: store `count` (release), then publish. Reader: after a load of `state` (acquire),
+// load `count`: what was published since counts only if it is not kVoidList.
+constexpr uint32_t kVoidList = UINT32_MAX;
 struct RowList {
   uint32_t count;
   uint32_t reserved[15];

@@ -62,9 +62,10 @@ export class AttentionRound {
 
   /**
    * [ranks] microseconds from the beginning of the last combine until each rank's reply was complete: who is late shows here.
-   * NaN for those whose replies are not.
+   * NaN for those whose replies are not, for all while it is combined, and when the slot's next round was.
    */
   get waitedUs(): Float64Array {
+    if (this.#side.pending.has(this.generation)) return new Float64Array(this.#context.ffn).fill(Number.NaN);
     return this.#side.native.waits(this.generation);
   }
 

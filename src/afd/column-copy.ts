@@ -24,7 +24,7 @@ export function columnCopy(
     throw invalidArgument('name', name, `one of ${columns.map((each) => each.name).join(', ')}`);
   const { dtype, width } = columns[column]!;
   const rowBytes = width * elementBytes(dtype);
-  const out = into ?? viewOf(dtype, new ArrayBuffer(rows * rowBytes), 0, rows * width);
+  const out = into === undefined ? viewOf(dtype, new ArrayBuffer(rows * rowBytes), 0, rows * width) : into;
   wantArray('into', out, dtype, rows * width, 'collect');
   return { out, column, rowBytes };
 }

@@ -168,7 +168,8 @@ export class ExpertBatch {
    * that was collected `streamed`: of another all blocks are there. Each block is handed out once, also when the iteration
    * was left and another is begun.
    *
-   * @throws WeftError WEFT_DEADLINE, WEFT_ABORTED, WEFT_PEER_LOST (iterate again to go on), WEFT_PROTOCOL, WEFT_CLOSED
+   * @throws WeftError WEFT_DEADLINE, WEFT_ABORTED, WEFT_PEER_LOST or WEFT_PEER_CLOSED (iterate again to go on), WEFT_PROTOCOL,
+   * WEFT_CLOSED, WEFT_STATE (one wait at a time, before the reply)
    */
   async *blocks(options: BlockOptions = {}): AsyncGenerator<ExpertBlock, void, void> {
     for (;;) {

@@ -15,8 +15,9 @@ import { Code, type Ended, type NativeExpert } from '../native.js';
 
 export interface BlockChoices {
   /**
-   * When a rank is lost whose rows have not all come: 'error' throws WEFT_PEER_LOST once (waiting again goes on), 'skip' goes
-   * on. Then its rows count as come, whatever they hold: nobody reads what is made of them. Default 'error'.
+   * When a rank is lost, or leaves, whose rows have not all come: 'error' throws WEFT_PEER_LOST, WEFT_PEER_CLOSED or
+   * WEFT_PROTOCOL once for each such rank (waiting again goes on), 'skip' goes on. Then its rows count as come, whatever they
+   * hold: nobody uses what is made of them. Default 'error'.
    */
   onPeerLoss?: 'error' | 'skip';
 }

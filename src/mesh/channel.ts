@@ -8,7 +8,7 @@ import { Membership } from './membership.js';
 import type { Agree, Join, ServerMessage, TurnedAway, Waiting } from './messages.js';
 import type { Departure, DepartureReason, Member, Roster } from './roster.js';
 import { missingText, sizeOfMesh } from './roster.js';
-import { nextStep } from './turned-away.js';
+import { nextStep, stillMissing } from './turned-away.js';
 
 /**
  * Changes within this time are told to those who wait in one message. It grows with the mesh, so that the telling, which
@@ -36,7 +36,7 @@ export class Channel {
   readonly #membership: Membership;
   readonly #members: Map<number, ChannelConnection> = new Map();
   readonly #agreement: Agreement = new Agreement();
-  /** Since somebody came or all left. */
+  /** The last one since all had left. */
   #turnedAway: TurnedAway | undefined;
   #waitingTimer: NodeJS.Timeout | undefined;
   #deadlineTimer: NodeJS.Timeout | undefined;
@@ -64,9 +64,7 @@ export class Channel {
   /** Gives the candidate a rank. Throws the refusal. */
   join(request: Join): Member {
     try {
-      const member = this.#membership.join(request);
-      this.#turnedAway = undefined;
-      return member;
+      return this.#membership.join(request);
     } catch (error) {
       if (isWeftError(error) && error.code === 'WEFT_CONFIG_MISMATCH') this.#turnAway(request, error);
       throw error;
@@ -165,8 +163,9 @@ export class Channel {
   }
 
   #waiting(): Waiting {
-    const turnedAway = this.#turnedAway;
-    return { type: 'waiting', missing: this.#membership.missing(), ...(turnedAway && { turnedAway }) };
+    const missing = this.#membership.missing();
+    const turnedAway = stillMissing(this.#turnedAway, missing);
+    return { type: 'waiting', missing, ...(turnedAway && { turnedAway }) };
   }
 
   #expired(deadlineMs: number): void {
@@ -176,7 +175,7 @@ export class Channel {
       phase: 'join',
       deadlineMs,
       missing: `${missingText(missing)} at the coordinator`,
-      next: nextStep(this.#turnedAway, 'joinDeadlineMs'),
+      next: nextStep(stillMissing(this.#turnedAway, missing), 'joinDeadlineMs'),
       details: { missing },
     });
     for (const connection of [...this.#members.values()]) connection.refuse(error);

@@ -64,6 +64,10 @@ export const expertCases: Cases = (join) => [
     })),
   ),
   { name: 'a block is handed over when its last row has come', run: () => blocks(join) },
+  ...(['error', 'skip'] as const).map((onPeerLoss) => ({
+    name: `a rank leaves with rows of blocks missing: '${onPeerLoss}'`,
+    run: () => unfinished(onPeerLoss, join),
+  })),
   {
     name: "combine 'sum' of ranks that add up themselves",
     run: () =>
@@ -169,6 +173,51 @@ async function blocks(join: Join): Promise<void> {
   equal((await rounds[0]!.combine()).data.length, 0);
   deepEqual([...(await rounds[1]!.combine()).data], [...slots[1]!.hidden]);
   deepEqual([...rounds[1]!.waitedUs].map(Number.isFinite), [true, true]);
+}
+
+async function unfinished(onPeerLoss: 'error' | 'skip', join: Join): Promise<void> {
+  const layout = { hidden: 8, maxTokens: 2, experts: { count: 4, topK: 2 } };
+  await using rig = await openExpertRig({ ranks: 2, layout }, join);
+  const [a, b] = rig.ranks;
+  const slots = rig.ranks.map((mesh) => mesh.ep.claim({ tokens: 2 }));
+  for (const slot of slots) {
+    slot.experts.set([0, -1, 0, 1]);
+    slot.weights.fill(1);
+    slot.hidden.fill(0x3f80);
+  }
+  const round = slots[0]!.dispatch();
+  const lost = slots[1]!.begin();
+  slots[1]!.publish(1);
+  const batch = await a!.ep.next({ streamed: true });
+  deepEqual([...batch.counts], [4, 2]);
+  if (onPeerLoss === 'error') {
+    const waiting = rejects(batch.nextBlock(), 'WEFT_PEER_CLOSED', { phase: 'collect', peer: 'ep 1' });
+    await b!.close();
+    await waiting;
+  } else {
+    await b!.close();
+  }
+  const blocks: number[] = [];
+  for await (const block of batch.blocks({ onPeerLoss })) {
+    blocks.push(block.index);
+    block.output.fill(0x4000);
+    block.publish();
+  }
+  deepEqual(
+    blocks.sort((x, y) => x - y),
+    [0, 1],
+  );
+  equal(batch.isOpen, false);
+  await rejects(lost.combine(), 'WEFT_CLOSED', { phase: 'combine' });
+  const result = await round.combine({ onPeerLoss: 'skip' });
+  deepEqual([...result.data], [...new Array(8).fill(0x4000), ...new Array(8).fill(0x4080)]);
+  const slot = a!.ep.claim({ tokens: 1 });
+  slot.experts.fill(-1);
+  const next = slot.begin();
+  const last = await a!.ep.next({ streamed: true, onPeerLoss: 'skip' });
+  equal(await last.nextBlock(), undefined, 'nothing was sent to our experts');
+  last.reply();
+  deepEqual([...next.waitedUs].map(Number.isNaN), [true, true], 'not combined yet');
 }
 
 async function leaves(join: Join): Promise<void> {

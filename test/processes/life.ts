@@ -33,6 +33,20 @@ async function openPair(): Promise<Pair> {
   return { attention, ffn, close };
 }
 
+/** A rank of an expert-parallel mesh, alone. */
+async function openAlone(): Promise<{ mesh: Mesh; close(): Promise<void> }> {
+  const coordinator = await startCoordinator({ ep: 1 });
+  const mesh = await joinMesh({
+    coordinator: coordinator.url,
+    token: coordinator.token,
+    role: 'ep',
+    layout: { hidden: 16, maxTokens: 4, experts: { count: 1, topK: 1 } },
+    transports: [transport],
+    heapBytes: 1 << 20,
+  });
+  return { mesh, close: () => mesh.close().then(() => coordinator.close()) };
+}
+
 async function oneRound({ attention, ffn }: Pair): Promise<void> {
   const slot = attention.attention.claim({ tokens: 3 });
   slot.write(new Float32Array(3 * 256).fill(2));
@@ -67,14 +81,21 @@ if (ending === 'cycles') {
 } else {
   const pair = await openPair();
   await oneRound(pair);
+  const alone = await openAlone();
+  const slot = alone.mesh.ep.claim({ tokens: 1 });
+  slot.experts.fill(0);
+  slot.begin();
+  const rows = await alone.mesh.ep.next({ streamed: true });
   // Waits that are under way when it ends.
   const waits = [
+    rows.nextBlock({ deadlineMs: 60_000 }),
     pair.ffn.ffn.next({ deadlineMs: 60_000 }),
     pair.attention.attention.claim({ tokens: 1 }).dispatch().combine({ deadlineMs: 60_000 }),
-  ].map((wait) => wait.then(() => 'done').catch((error: { code: string }) => error.code));
+  ].map((wait: Promise<unknown>) => wait.then(() => 'done').catch((error: { code: string }) => error.code));
   if (ending === 'exit') process.exit(7);
   if (ending === 'throw') throw new Error('on purpose');
-  await waits[0];
+  await waits[1];
+  await alone.close();
   await pair.close();
   await pair.close();
   const codes = await Promise.all(waits);

@@ -31,6 +31,16 @@ export function noHosts(): string | undefined {
   }
 }
 
+/** The kernel says so a moment later, and UCX leaves out devices of which it does not. */
+function waitUntilUp(namespace: string, device: string): void {
+  const look = (): string =>
+    execFileSync('ip', ['-n', namespace, 'link', 'show', 'dev', device], { encoding: 'utf8' });
+  for (const until = Date.now() + 10_000; !look().includes('state UP'); ) {
+    if (Date.now() > until) throw new Error(`${device} in ${namespace} does not come up`);
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20);
+  }
+}
+
 export function makeHosts(): Hosts {
   const host = (end: string, address: string): Host => {
     const namespace = `weft-${process.pid}-${end}`;
@@ -48,6 +58,7 @@ export function makeHosts(): Hosts {
     ip('-n', nameOf(one), 'address', 'add', `${one.address}/24`, 'dev', one.device);
     ip('-n', nameOf(one), 'link', 'set', one.device, 'up');
   }
+  for (const one of [near, far]) waitUntilUp(nameOf(one), one.device);
   return {
     near,
     far,

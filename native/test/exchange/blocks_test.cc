@@ -2,7 +2,10 @@
 // rank that is lost does to them.
 #include <gtest/gtest.h>
 
+#include <thread>
+
 #include "support/experts.h"
+#include "support/later.h"
 #include "support/process.h"
 #include "support/test_mesh.h"
 #include "support/transports.h"
@@ -116,9 +119,96 @@ TEST_P(ExpertBlocks, ALossCanBeSkipped) {
   EXPECT_EQ(expert().reply(g, 5), Code::ok);
 }
 
+// Rank 1 is only slow. Of what was made without its rows it must not make a result.
+class SlowRank : public ExpertBlocks {
+ protected:
+  void give_up_and_reply() {
+    rank(0).endpoint->drop(1);
+    EXPECT_EQ(wait(10'000), Code::peer_lost);
+    while (seen < 2) ASSERT_EQ(wait(10'000), Code::ok);
+    ASSERT_EQ(expert().reply(g, 5), Code::ok);
+  }
+  // It wakes up: publishes the rest, and serves itself.
+  void go_on() {
+    publish(1, 6);
+    Collect& collect = rank(1).expert->rounds().collect();
+    collect.aim(Gather::all, 0, 0, true, true);
+    collect.rearm(deadline_after_ms(10'000));
+    EXPECT_EQ(rank(1).endpoint->wait(collect), Code::ok);
+    EXPECT_EQ(rank(1).expert->group(g), Code::ok);
+    EXPECT_EQ(rank(1).expert->reply(g, rank(1).expert->reply_rows(g)), Code::ok);
+  }
+  Combine& combine() {
+    Combine& combine = rank(1).attention->combine(g);
+    combine.aim(out.data(), false);
+    combine.rearm(deadline_after_ms(10'000));
+    return combine;
+  }
+  std::vector<uint16_t> out = std::vector<uint16_t>(6 * 16);
+};
+
+TEST_P(SlowRank, ThatIsGivenUpIsToldSo) {
+  publish(0, 1);
+  publish(1, 3);
+  ASSERT_EQ(wait(10'000), Code::ok);
+  give_up_and_reply();
+  go_on();
+  EXPECT_EQ(rank(1).endpoint->wait(combine()), Code::peer_lost);
+  EXPECT_EQ(rank(1).attention->combine(g).blamed, 0);
+}
+
+TEST_P(SlowRank, ThatIsGivenUpWhileItCombinesIsToldSo) {
+  publish(0, 1);
+  publish(1, 3);
+  ASSERT_EQ(wait(10'000), Code::ok);
+  ASSERT_EQ(expert().reply(g, 2), Code::ok);  // of a block that has all its rows
+  Combine& combining = combine();
+  for (int i = 0; i < 1000; ++i) ASSERT_EQ(combining.step(), Code::again);
+  give_up_and_reply();
+  go_on();
+  EXPECT_EQ(rank(1).endpoint->wait(combining), Code::peer_lost);
+}
+
+WEFT_ON_TRANSPORTS(SlowRank);
+
 TEST_P(ExpertBlocks, ClosingEndsTheWait) {
   rank(0).endpoint->close();
   EXPECT_EQ(wait(10'000), Code::closed);
+}
+
+TEST_P(ExpertBlocks, ClosingEndsAWaitOfTheServiceThread) {
+  BlockArrival& arrival = expert().arrival(g);
+  arrival.aim(g, 0, false);
+  arrival.rearm(deadline_after_ms(10'000));
+  std::jthread closing([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    rank(0).endpoint->close();
+  });
+  EXPECT_EQ(wait_for(*rank(0).endpoint, arrival, true), Code::closed);
+}
+
+// Nothing is for rank 0: its reply is complete when it says so, not before.
+TEST_P(ExpertBlocks, AReplyWithoutRowsWaitsForTheCaller) {
+  publish(0, 1);
+  publish(1, 6);
+  while (seen < 2) ASSERT_EQ(wait(10'000), Code::ok);
+  ASSERT_EQ(expert().reply(g, 5), Code::ok);
+  begin(0, {});
+  begin(1, {{2, kNone}});
+  Collect& collect = expert().rounds().collect();
+  collect.aim(Gather::all, 0, 0, true, false);
+  collect.rearm(deadline_after_ms(10'000));
+  ASSERT_EQ(rank(0).endpoint->wait(collect), Code::ok);
+  uint64_t next = 0;
+  ASSERT_EQ(expert().group(next), Code::ok);
+  ASSERT_EQ(next, g);
+  EXPECT_EQ(expert().reply_rows(g), 0u);
+  const auto& layout = expert().replies().layout();
+  const auto* base = rank(0).endpoint->arena().data() + mesh->plan.arena->reply_at(0);
+  const wire::SlotHead& head = layout.head_of(base, layout.slot_of(g));
+  EXPECT_LT(wire::generation_of(head.state.load()), g);
+  EXPECT_EQ(expert().reply(g, 0), Code::ok);
+  EXPECT_EQ(wire::generation_of(head.state.load()), g);
 }
 
 WEFT_ON_TRANSPORTS(ExpertBlocks);

@@ -81,7 +81,7 @@ TEST_F(HostileExperts, RepliesWhoseListCannotBeAreRefused) {
   const std::function<void(wire::RowList&)> wrongs[] = {
       [](wire::RowList& list) { list.count = 0; },
       [](wire::RowList& list) { ++list.count; },
-      [](wire::RowList& list) { list.count = UINT32_MAX; },
+      [](wire::RowList& list) { list.count = UINT32_MAX - 1; },
       [](wire::RowList& list) { list.rows[1] = list.rows[0]; },
       [](wire::RowList& list) { std::swap(list.rows[0], list.rows[1]); },
       [](wire::RowList& list) { list.rows[list.count - 1] = 1u << 30; },
@@ -119,6 +119,34 @@ TEST_F(HostileExperts, ChoicesThatCannotBeAreTakenForNone) {
   // Our own three rows for each of our two experts, and the two that rank 1 did not spoil.
   EXPECT_EQ(grouping.count[0], 4u);
   EXPECT_EQ(grouping.count[1], 4u);
+}
+
+TEST_F(HostileExperts, ARowThatIsForNobodyHereIsNotWaitedFor) {
+  open(symmetric(2, 4, 6));
+  for (uint32_t r = 0; r < 2; ++r) {
+    uint64_t g = 0;
+    AttentionSide& side = *rank(r).attention;
+    ASSERT_EQ(side.claim(g), Code::ok);
+    auto* experts = reinterpret_cast<int32_t*>(side.publisher().column(g, columns.experts));
+    for (const int32_t e : {0, 3, 1, 3}) *experts++ = e;
+    ASSERT_EQ(side.publish(g, 4, r == 0 ? 4 : 0, 0, 0), Code::ok);
+  }
+  // Rank 1 says that rank 0 takes its last row too, which it never publishes.
+  wire::RowList& list = rank(1).attention->publisher().list(1, 0);
+  list.rows[list.count++] = 3;
+  Collect& collect = rank(0).expert->rounds().collect();
+  collect.aim(Gather::all, 0, 0, true, false);
+  collect.rearm(deadline_after_ms(10'000));
+  ASSERT_EQ(rank(0).endpoint->wait(collect), Code::ok);
+  uint64_t g = 0;
+  ExpertSide& expert = *rank(0).expert;
+  ASSERT_EQ(expert.group(g), Code::ok);
+  EXPECT_EQ(expert.reply(g, 4), Code::again);
+  ASSERT_EQ(rank(1).attention->publish(g, 4, 3, 0, 0), Code::ok);
+  uint32_t lost = 0;
+  EXPECT_EQ(expert.look(g, false, lost), Code::ok);
+  EXPECT_EQ(expert.blocks(g).ready().size(), 2u);
+  EXPECT_EQ(expert.reply(g, 4), Code::ok);
 }
 
 TEST_F(HostileExperts, MoreRowsThanAnExpertHasPlacesForEndTheLinkAndTheOthersGoOn) {

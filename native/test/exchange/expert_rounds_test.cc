@@ -415,6 +415,18 @@ TEST_P(ExpertRounds, AllRowsMayGoToOneExpert) {
   run(GetParam(), config, {}, seed.value, seed.value);
 }
 
+// Rows that lie in the heads of slots, choices and all.
+TEST_P(ExpertRounds, RowsMayBeInline) {
+  const Seed seed;
+  Random random(seed.value);
+  auto config = symmetric(3, 5, 2);
+  config.dispatch = RowType::u8;
+  config.hidden = 4;
+  ASSERT_TRUE(dispatch_layout(config).rows_in_heads());
+  for (const bool blocks : {false, true})
+    run(GetParam(), config, {60, true, false, blocks, 30}, random.next(), random.next());
+}
+
 WEFT_ON_TRANSPORTS(ExpertRounds);
 
 TEST(ExpertTransports, GiveTheSameBytes) {

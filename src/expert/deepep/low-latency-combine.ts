@@ -5,7 +5,7 @@ import { checkFinish, type FinishOptions, finish } from './finish.js';
 import { factsOf, type LowLatencyFacts, type LowLatencyHandle } from './low-latency-handle.js';
 import { checkFlag, checkShape, checkVector, elements, type NdArray } from './nd-array.js';
 import { checkSameRouting, type TopkIdx } from './routing.js';
-import { addWaits } from './wait-stats.js';
+import { addWaits, countingLate } from './wait-stats.js';
 
 export interface LowLatencyCombineOptions extends FinishOptions {
   /** Not offered: WEFT_UNAVAILABLE. */
@@ -54,7 +54,8 @@ export async function lowLatencyCombine(
   const { event, hook } = await finish(
     options,
     async (wait) => {
-      addWaits(costs, (await round.combine(result, { ...wait, weights })).entries());
+      const waits = await countingLate(costs, () => round.combine(result, { ...wait, weights }));
+      addWaits(costs, waits.entries());
       out?.data.set(combined);
     },
     () => round.combineAgain(),

@@ -8,7 +8,7 @@ import { checkArray, checkFlag, checkInteger, checkVector, type Fp8Pair, type Nd
 import { OpenRound } from './open-round.js';
 import { Packed } from './packed.js';
 import { type Routing, routingOf, type TopkIdx } from './routing.js';
-import { addWaits } from './wait-stats.js';
+import { addWaits, countingLate } from './wait-stats.js';
 
 export interface LowLatencyDispatchOptions extends FinishOptions {
   /** Rows are cast to FP8, a scale for each 128 channels. Default true. */
@@ -85,11 +85,11 @@ export async function lowLatencyDispatch(
   const { event, hook } = await finish(
     options,
     async (wait) => {
-      const batch = await round.receive(wait);
+      const { cumulativeLocalExpertRecvStats: loads, dispatchWaitRecvCostStats: costs } = options;
+      const batch = await countingLate(costs, () => round.receive(wait));
       packed.fill(batch, recvX);
       handle.fill(batch);
       recvCount.set(batch.counts);
-      const { cumulativeLocalExpertRecvStats: loads, dispatchWaitRecvCostStats: costs } = options;
       if (loads !== undefined) for (let e = 0; e < loads.length; e++) loads[e]! += recvCount[e]!;
       addWaits(
         costs,

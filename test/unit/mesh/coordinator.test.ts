@@ -100,22 +100,27 @@ describe('refusals', () => {
   });
 
   it('a configuration that differs, and those who wait for that rank are told', async () => {
-    const coordinator = await start(1, 2);
+    const coordinator = await start(1, 3);
     const attention = await enter(coordinator, 'attention');
     const other = { config: { hidden: 512, maxTokens: 8, experts: { count: 4, topK: 2 } } };
     await failure(join(coordinator, 'ffn', { rank: 1, ...other }), 'WEFT_CONFIG_MISMATCH');
     const late = await failure(attention.roster({ deadlineMs: 300 }), 'WEFT_DEADLINE');
     expect(late.message).toContain(
-      "no ffn 0, 1; ffn 1 was turned away: the configuration differs from the mesh's",
+      "no ffn 0, 1, 2; ffn 1 was turned away: the configuration differs from the mesh's",
     );
     expect(late.message).toContain('hidden (the mesh has 256, given 512)');
     expect(late.details?.turnedAway).toMatchObject({ role: 'ffn', rank: 1 });
-    await failure(join(coordinator, 'ffn', other), 'WEFT_CONFIG_MISMATCH');
-    const again = await failure(attention.roster({ deadlineMs: 300 }), 'WEFT_DEADLINE');
-    expect(again.message).toContain('; ffn was turned away');
+    const third = await enter(coordinator, 'ffn', { rank: 2 });
+    for (const waits of [attention, third]) {
+      const still = await failure(waits.roster({ deadlineMs: 300 }), 'WEFT_DEADLINE');
+      expect(still.message).toContain('no ffn 0, 1; ffn 1 was turned away');
+    }
     await enter(coordinator, 'ffn', { rank: 1 });
-    const other0 = await failure(attention.roster({ deadlineMs: 300 }), 'WEFT_DEADLINE');
-    expect(other0.message).toContain('no ffn 0; start the missing ranks');
+    const came = await failure(attention.roster({ deadlineMs: 300 }), 'WEFT_DEADLINE');
+    expect(came.message).toContain('no ffn 0; start the missing ranks');
+    await failure(join(coordinator, 'ffn', other), 'WEFT_CONFIG_MISMATCH');
+    const unnamed = await failure(attention.roster({ deadlineMs: 300 }), 'WEFT_DEADLINE');
+    expect(unnamed.message).toContain('no ffn 0; ffn was turned away');
   });
 
   it('a wrong token', async () => {
