@@ -111,7 +111,7 @@ Code Combine::step() {
     if (!round.terms) {
       reduce_blocks(ready);
     } else {
-      while (done_ < round.rows && token_ready(done_)) reduce_token(done_++);
+      while (done_ < round.rows && (complete || token_ready(done_))) reduce_token(done_++);
     }
     complete = done_ == round.rows && complete;
   }

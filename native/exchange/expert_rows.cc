@@ -1,4 +1,7 @@
 // What an expert's rank does with the rows of a round: copies by expert or by source, and sums of outputs.
+#include <algorithm>
+
+#include "core/cpu.h"
 #include "exchange/expert.h"
 #include "kernels/copy.h"
 #include "kernels/gather.h"
@@ -8,6 +11,11 @@
 namespace weft {
 
 namespace {
+// The beginning of a row that is next: processors look ahead within a page, not to where the next row is.
+void prefetch(const std::byte* row, size_t bytes) {
+  for (size_t at = 0; at < std::min<size_t>(bytes, 1024); at += kCacheLine) __builtin_prefetch(row + at);
+}
+
 // Past the caches when the whole of it is more than they hold.
 class RowCopier {
  public:
@@ -39,8 +47,10 @@ void ExpertSide::expand(uint64_t generation, uint32_t column, std::byte* out, si
     const Subscriber& from = rounds_.subscriber(r);
     const uint32_t bytes = from.layout().shape().column_bytes[column];
     const std::byte* rows = from.column(generation, column);
-    for (uint32_t i = 0; i < selections.count; ++i)
+    for (uint32_t i = 0; i < selections.count; ++i) {
+      if (i + 1 < selections.count) prefetch(rows + size_t{selections.row[i + 1]} * bytes, bytes);
       copy(out + place_of[i] * stride, rows + size_t{selections.row[i]} * bytes, bytes);
+    }
   }
 }
 

@@ -32,8 +32,12 @@ Code Grouping::make(std::span<const SourcePart* const> parts, uint32_t& bad_sour
   for (uint32_t r = 0; r < ranks; ++r) {
     if (parts[r] == nullptr) continue;
     const Selections& selections = *parts[r]->selections;
-    for (uint32_t i = 0; i < selections.count; ++i) {
-      const size_t group = size_t{index_of_[static_cast<uint32_t>(selections.expert[i])]} * ranks + r;
+    const uint32_t n = selections.count;
+    const int32_t* expert_of = selections.expert.data();
+    uint32_t* group_of = place_of_.data() + r * per_source_;
+    for (uint32_t i = 0; i < n; ++i) {
+      const uint32_t group = index_of_[static_cast<uint32_t>(expert_of[i])] * ranks + r;
+      group_of[i] = group;
       bad_source = r;
       if (++source_count[group] > most) return Code::protocol;  // there would be no place for them
     }
@@ -59,10 +63,11 @@ Code Grouping::make(std::span<const SourcePart* const> parts, uint32_t& bad_sour
   for (uint32_t r = 0; r < ranks; ++r) {
     if (parts[r] == nullptr) continue;
     const Selections& selections = *parts[r]->selections;
+    const uint32_t n = selections.count;
     uint32_t* place_of = place_of_.data() + r * per_source_;
-    for (uint32_t i = 0; i < selections.count; ++i) {
-      const size_t group = size_t{index_of_[static_cast<uint32_t>(selections.expert[i])]} * ranks + r;
-      const uint32_t place = source_begin[group]++;
+    uint32_t* next_place = source_begin.data();
+    for (uint32_t i = 0; i < n; ++i) {
+      const uint32_t place = next_place[place_of[i]]++;
       place_of[i] = place;
       source[place] = r;
       token[place] = parts[r]->token_of[selections.taken[i]];

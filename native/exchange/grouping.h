@@ -48,7 +48,7 @@ class Grouping {
   ExchangeConfig config_;
   size_t per_source_;
   std::vector<uint32_t> index_of_;  // [config.experts] in `expert`
-  std::vector<uint32_t> place_of_;  // [ranks, max_tokens * top_k]
+  std::vector<uint32_t> place_of_;  // [ranks, max_tokens * top_k]; at first which expert and source it is of
 };
 
 }  // namespace weft

@@ -97,7 +97,8 @@ Code CombinePlan::make(const ExchangeConfig& config, uint32_t source, uint32_t r
       const uint32_t rank = config.placement.of(expert)[replica];
       // A row goes to a rank once, however many of its experts are there.
       const bool new_row = taken[rank] == 0 || lists == nullptr || lists[rank][taken[rank] - 1] != t;
-      if (lists != nullptr && new_row) lists[rank][taken[rank]++] = t;
+      // Written in any case, to the place where it stands already: nobody could predict the branch.
+      if (lists != nullptr) lists[rank][(taken[rank] += new_row) - 1] = t;
       if (weighted) {
         const uint32_t row =
             config.symmetric ? next_row_[config.placement.replica(expert, replica)]++ : reply_rows[rank]++;
@@ -127,11 +128,12 @@ void CombinePlan::reweigh(const ExchangeConfig& config, uint32_t rows, const flo
       terms[i].weight = weights[size_t{t} * config.top_k + terms[i].k];
 }
 
+// One more than there can be: see below.
 Selections::Selections(const ExchangeConfig& config)
-    : taken(selections_of(config)),
-      row(selections_of(config)),
-      expert(selections_of(config)),
-      k(selections_of(config)) {}
+    : taken(selections_of(config) + 1),
+      row(selections_of(config) + 1),
+      expert(selections_of(config) + 1),
+      k(selections_of(config) + 1) {}
 
 void Selections::make(const ExchangeConfig& config, uint32_t rank, uint32_t rows, const uint32_t* row_of,
                       const int32_t* choices) {
@@ -143,11 +145,12 @@ void Selections::make(const ExchangeConfig& config, uint32_t rank, uint32_t rows
           __atomic_load_n(&choices[size_t{row_of[i]} * config.top_k + slot], __ATOMIC_RELAXED);
       if (!exists(config, choice)) continue;
       const uint32_t id = expert_of(choice);
-      if (config.placement.of(id)[replica_of(choice)] != rank) continue;
+      // Written in any case, and kept if it is ours: nobody could predict that branch.
       taken[count] = i;
       row[count] = row_of[i];
       expert[count] = static_cast<int32_t>(id);
-      k[count++] = slot;
+      k[count] = slot;
+      count += config.placement.of(id)[replica_of(choice)] == rank;
     }
   }
 }
