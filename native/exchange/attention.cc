@@ -39,7 +39,7 @@ bool AttentionSide::quiesced(const Round& round) const {
   for (const Subscriber& reply : replies_) {
     if (reply.peer_state() != Code::ok) continue;
     RoundView view;
-    if (reply.look(round.generation, view) != Code::ok || view.final_rows != view.rows) return false;
+    if (reply.look(round.generation, view, true) != Code::ok || view.final_rows != view.rows) return false;
   }
   return true;
 }

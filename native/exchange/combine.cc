@@ -70,7 +70,7 @@ Code Combine::look(uint32_t rank) {
   const Code peer = from.peer_state();
   if (!reply.seen) {
     RoundView view;
-    const Code code = from.look(round.generation, view);
+    const Code code = from.look(round.generation, view, true);
     if (code == Code::again) return peer == Code::ok ? Code::again : give_up(rank, peer);
     if (code != Code::ok) return give_up(rank, code);
     const auto& config = side_.config();

@@ -7,13 +7,13 @@
 
 namespace weft {
 
-Code Subscriber::look(uint64_t generation, RoundView& view) const {
-  const Code code = read_head(generation, view);
+Code Subscriber::look(uint64_t generation, RoundView& view, bool reply) const {
+  const Code code = read_head(generation, view, reply);
   if (code == Code::protocol) endpoint_->condemn(peer_);
   return code;
 }
 
-Code Subscriber::read_head(uint64_t generation, RoundView& view) const {
+Code Subscriber::read_head(uint64_t generation, RoundView& view, bool reply) const {
   const uint32_t slot = layout_.slot_of(generation);
   const wire::SlotHead& head = layout_.head_of(base(), slot);
   // SYNC POINT publish, the reader's half.
@@ -34,7 +34,7 @@ Code Subscriber::read_head(uint64_t generation, RoundView& view) const {
   view.taken = view.routed
                    ? __atomic_load_n(&layout_.list_of(base(), slot, destination_).count, __ATOMIC_RELAXED)
                    : view.rows;
-  if (view.routed && view.taken == wire::kVoidList) return Code::peer_lost;
+  if (reply && view.routed && view.taken == wire::kVoidList) return Code::peer_lost;
   return view.taken > view.rows ? Code::protocol : Code::ok;
 }
 

@@ -36,8 +36,8 @@ class Subscriber {
   bool packs_rows() const { return endpoint_->link(peer_).packs_rows(); }
 
   // `again`: not begun yet. Otherwise the round as it is now, checked; `protocol`: the peer wrote nonsense;
-  // `peer_lost`: it goes on without us.
-  Code look(uint64_t generation, RoundView& view) const;
+  // `peer_lost`: it goes on without us, which only replies (`reply`) can say.
+  Code look(uint64_t generation, RoundView& view, bool reply = false) const;
   // Of a round that look() has seen: the peer has taken it back, as it went on without us.
   bool withheld(uint64_t generation) const;
   // Only the watermark of a round that look() has seen.
@@ -50,7 +50,7 @@ class Subscriber {
   int32_t member() const { return static_cast<int32_t>(endpoint_->member(peer_)); }
 
  private:
-  Code read_head(uint64_t generation, RoundView& view) const;
+  Code read_head(uint64_t generation, RoundView& view, bool reply) const;
 
   Endpoint* endpoint_;
   size_t peer_;
