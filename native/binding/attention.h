@@ -151,10 +151,7 @@ class AttentionObject : public Napi::ObjectWrap<AttentionObject> {
       static_cast<AttentionObject*>(self)->completions_->post(ended_combine.generation(), ended,
                                                               operation.blamed);
     };
-    completions_->expect();
-    if (core_->endpoint->submit(*combine)) return code(info, Code::again);
-    completions_->withdraw();
-    return code(info, core_->endpoint->closed() ? Code::closed : Code::slot_busy);
+    return code(info, completions_->submit(*core_->endpoint, *combine));
   }
 
   void done(const Napi::CallbackInfo& info) {

@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "core/status.h"
+#include "transport/endpoint.h"
 
 namespace weft::binding {
 
@@ -26,12 +27,13 @@ class Completions {
   }
   Completions(const Completions&) = delete;
 
-  // On the JavaScript thread, before an operation is submitted.
-  void expect() {
+  // On the JavaScript thread: leaves an operation to the service thread. `again`: its on_end will post;
+  // otherwise it was not taken.
+  Code submit(Endpoint& endpoint, Operation& operation) {
     if (pending_++ == 0) function_.Ref(env_);
-  }
-  void withdraw() {
-    if (--pending_ == 0) function_.Unref(env_);
+    if (endpoint.submit(operation)) return Code::again;
+    withdraw();
+    return endpoint.closed() ? Code::closed : Code::slot_busy;
   }
   // On any thread: calls callback(which, code, blamed).
   void post(uint64_t which, Code code, int32_t blamed) {
@@ -43,6 +45,10 @@ class Completions {
   }
 
  private:
+  void withdraw() {
+    if (--pending_ == 0) function_.Unref(env_);
+  }
+
   std::shared_ptr<bool> gone_;
   Napi::ThreadSafeFunction function_;
   Napi::Env env_;

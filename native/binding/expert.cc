@@ -152,10 +152,7 @@ class ExpertObject : public Napi::ObjectWrap<ExpertObject> {
       const uint32_t slot = static_cast<BlockArrival&>(operation).slot();
       static_cast<ExpertObject*>(self)->completions_->post(slot, ended, operation.blamed);
     };
-    completions_->expect();
-    if (side_->endpoint().submit(arrival)) return code(info, Code::again);
-    completions_->withdraw();
-    return code(info, side_->endpoint().closed() ? Code::closed : Code::slot_busy);
+    return code(info, completions_->submit(side_->endpoint(), arrival));
   }
   void blocks_cancel(const Napi::CallbackInfo& info) {
     side_->arrival(generation(info, 0)).cancel();

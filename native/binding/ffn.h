@@ -134,12 +134,9 @@ class FfnObject : public Napi::ObjectWrap<FfnObject> {
     collect.on_end = [](void* self, Operation& operation, Code ended) {
       static_cast<FfnObject*>(self)->completions_->post(0, ended, operation.blamed);
     };
-    completions_->expect();
-    collecting_ = true;
-    if (core_->endpoint->submit(collect)) return code(info, Code::again);
-    completions_->withdraw();
-    collecting_ = false;
-    return code(info, core_->endpoint->closed() ? Code::closed : Code::slot_busy);
+    const Code submitted = completions_->submit(*core_->endpoint, collect);
+    collecting_ = submitted == Code::again;
+    return code(info, submitted);
   }
   // In onCollected: collectDone(code)
   void collect_done(const Napi::CallbackInfo& info) {
@@ -194,10 +191,7 @@ class FfnObject : public Napi::ObjectWrap<FfnObject> {
       const uint64_t which = 1 + uint64_t{arrived.attention()} * object->core_->config.depth + arrived.slot();
       object->completions_->post(which, ended, operation.blamed);
     };
-    completions_->expect();
-    if (core_->endpoint->submit(arrival)) return code(info, Code::again);
-    completions_->withdraw();
-    return code(info, core_->endpoint->closed() ? Code::closed : Code::slot_busy);
+    return code(info, completions_->submit(*core_->endpoint, arrival));
   }
   void arrival_cancel(const Napi::CallbackInfo& info) {
     if (!open(info)) return;

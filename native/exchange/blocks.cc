@@ -31,15 +31,13 @@ bool Blocks::complete(const Grouping& grouping, uint32_t expert) const {
   return true;
 }
 
-bool Blocks::find(const Grouping& grouping) {
-  if (!std::exchange(news_, false)) return false;
-  const uint32_t before = count_;
+void Blocks::find(const Grouping& grouping) {
+  if (!std::exchange(news_, false)) return;
   for (uint32_t e = 0; e < grouping.experts(); ++e) {
     if (complete_[e] || grouping.count[e] == 0 || !complete(grouping, e)) continue;
     complete_[e] = true;
     order_[count_++] = e;
   }
-  return count_ > before;
 }
 
 void BlockArrival::aim(uint64_t generation, uint32_t seen, bool skip_lost) {

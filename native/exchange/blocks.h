@@ -23,8 +23,8 @@ class Blocks {
   // Rows of a source below that number have come. Once more for what has not changed costs nothing.
   void come(uint32_t source, uint32_t final_rows);
   bool has_come(uint32_t source, uint32_t rows) const { return come_[source] >= rows; }
-  // Finds what is complete by now; true: more than before.
-  bool find(const Grouping& grouping);
+  // Finds what is complete by now.
+  void find(const Grouping& grouping);
 
   // Experts that were sent rows and have them all, by number in the grouping, as they became complete.
   std::span<const uint32_t> ready() const { return std::span(order_).first(count_); }

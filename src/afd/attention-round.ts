@@ -6,7 +6,7 @@ import type { AttentionSide } from './attention.js';
 import type { RoundFacts } from './attention-slot.js';
 import { type CombineInputs, giveInputs } from './combine-inputs.js';
 import type { ExchangeContext } from './context.js';
-import { failure } from './failure.js';
+import { waitFailure } from './failure.js';
 import { checkOnPeerLoss, nativeOnLoss, type OnPeerLoss } from './loss.js';
 import { type Outcome, Pending } from './pending.js';
 import { type BlockingOptions, checkCancel, checkSignal, nativeDeadline, type WaitOptions } from './wait.js';
@@ -220,20 +220,18 @@ export class AttentionRound {
     });
   }
 
-  #failure({ code, blamed }: Outcome, deadlineMs: number, reason: unknown): WeftError {
-    if (code === Code.state)
+  #failure(outcome: Outcome, deadlineMs: number, reason: unknown): WeftError {
+    if (outcome.code === Code.state)
       return new WeftError(
         'WEFT_STATE',
         `round ${this.generation} cannot be combined: it was combined already, has failed, or was abandoned`,
         { phase: 'combine' },
       );
-    return failure(code, {
+    return waitFailure(outcome, this.#context, {
       phase: 'combine',
-      peer: blamed >= 0 ? this.#context.nameOf(blamed) : undefined,
-      waitingFor: code === Code.deadline ? this.#side.missing(this.generation) : undefined,
       deadlineMs,
-      lossOf: this.#context.lossOf,
-      reason: code === Code.aborted ? reason : undefined,
+      reason,
+      late: () => this.#side.missing(this.generation),
       details: { generation: this.generation },
     });
   }

@@ -14,6 +14,12 @@ export function replierRole({ layout }: ExchangeContext): Role {
   return layout.symmetric ? 'ep' : 'ffn';
 }
 
+/** Those who dispatch, as far as `which` says so. */
+export function sources(context: ExchangeContext, which: (rank: number) => boolean): PeerName[] {
+  const ranks = Array.from({ length: context.attention }, (_, rank) => rank);
+  return ranks.filter(which).map((rank) => ({ role: sourceRole(context), rank }));
+}
+
 /** What the sides of an exchange share with their mesh. */
 export interface ExchangeContext {
   readonly endpoint: NativeEndpoint;

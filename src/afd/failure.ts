@@ -1,5 +1,7 @@
 import { type PeerName, type Phase, peerText, type WeftCode, WeftError } from '../errors.js';
 import { Code, type NativeError } from '../native.js';
+import type { ExchangeContext } from './context.js';
+import type { Outcome } from './pending.js';
 
 const codes: Record<number, WeftCode> = {
   [Code.deadline]: 'WEFT_DEADLINE',
@@ -55,6 +57,22 @@ export function failure(code: Code, about: Circumstances): WeftError {
       ...details,
     },
     cause: about.reason,
+  });
+}
+
+/** The same for a wait that ended without what it was for; `late` tells whom it waited for. */
+export function waitFailure(
+  { code, blamed }: Outcome,
+  { nameOf, lossOf }: ExchangeContext,
+  about: Pick<Circumstances, 'phase' | 'deadlineMs' | 'reason' | 'details'> & { late: () => PeerName[] },
+): WeftError {
+  const { late, reason, ...facts } = about;
+  return failure(code, {
+    ...facts,
+    peer: blamed >= 0 ? nameOf(blamed) : undefined,
+    waitingFor: code === Code.deadline ? late() : undefined,
+    lossOf,
+    reason: code === Code.aborted ? reason : undefined,
   });
 }
 

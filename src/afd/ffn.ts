@@ -1,8 +1,8 @@
-import { closedError, invalidArgument, type PeerName, WeftError } from '../errors.js';
+import { closedError, invalidArgument, WeftError } from '../errors.js';
 import { Code, type Ended, type NativeFfn, native } from '../native.js';
 import type { PendingArrivals } from './arrival.js';
-import { type ExchangeContext, sourceRole } from './context.js';
-import { failure } from './failure.js';
+import { type ExchangeContext, sources } from './context.js';
+import { waitFailure } from './failure.js';
 import { FfnBatch } from './ffn-batch.js';
 import { FfnPart, type PartFacts, PartViews } from './ffn-part.js';
 import { type Gather, nativeGather } from './gather.js';
@@ -125,16 +125,15 @@ export class FfnSide {
     });
   }
 
-  #batch({ code, blamed }: Outcome, deadlineMs: number, reason: unknown): FfnBatch | undefined {
+  #batch(outcome: Outcome, deadlineMs: number, reason: unknown): FfnBatch | undefined {
+    const { code } = outcome;
     if (code === Code.unavailable) return undefined; // every attention rank has left
     if (code !== Code.ok)
-      throw failure(code, {
+      throw waitFailure(outcome, this.#context, {
         phase: 'collect',
-        peer: blamed >= 0 ? this.#context.nameOf(blamed) : undefined,
-        waitingFor: code === Code.deadline ? this.#late() : undefined,
         deadlineMs,
-        lossOf: this.#context.lossOf,
-        reason: code === Code.aborted ? reason : undefined,
+        reason,
+        late: () => sources(this.#context, (rank) => this.native.waitsFor(rank)),
       });
     const parts: FfnPart[] = [];
     const count = this.#report[0]!;
@@ -155,12 +154,6 @@ export class FfnSide {
       parts.push(new FfnPart(this.native, this.#context, views, this.#pending.arrivals, facts));
     }
     return new FfnBatch(this.#context, parts);
-  }
-
-  #late(): PeerName[] {
-    const ranks = Array.from({ length: this.#context.attention }, (_, rank) => rank);
-    const late = ranks.filter((rank) => this.native.waitsFor(rank));
-    return late.map((rank) => ({ role: sourceRole(this.#context), rank }));
   }
 }
 

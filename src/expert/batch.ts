@@ -81,7 +81,9 @@ export class ExpertBatch {
   readonly #context: ExchangeContext;
   readonly #views: PlaceViews;
   readonly #facts: BatchFacts;
-  readonly #waits: BlockWaits;
+  readonly #pending: PendingBlocks;
+  /** Made when a block is first asked for. */
+  #waits: BlockWaits | undefined;
   /** Experts whose blocks are final, when blocks are published. */
   #final: Uint8Array | undefined;
   #published = 0;
@@ -101,8 +103,7 @@ export class ExpertBatch {
     this.#context = context;
     this.#views = views;
     this.#facts = facts;
-    const blocks = views.counts.reduce((sum, count) => sum + (count > 0 ? 1 : 0), 0);
-    this.#waits = new BlockWaits(native, context, pending, facts.generation, views.order, blocks);
+    this.#pending = pending;
   }
 
   /** The round's number: 1, 2, 3 and so on. */
@@ -181,16 +182,27 @@ export class ExpertBatch {
 
   /** The next of `blocks()`; undefined after the last. */
   async nextBlock(options: BlockOptions = {}): Promise<ExpertBlock | undefined> {
-    if (this.#waits.isDone) return undefined;
-    this.#wantOpen('nextBlock');
-    return new ExpertBlock(this, await this.#waits.next(options));
+    const waits = this.#blocksFor('nextBlock');
+    return waits && new ExpertBlock(this, await waits.next(options));
   }
 
   /** The same, blocking the thread. */
   nextBlockSync(options: BlockingBlockOptions = {}): ExpertBlock | undefined {
-    if (this.#waits.isDone) return undefined;
-    this.#wantOpen('nextBlockSync');
-    return new ExpertBlock(this, this.#waits.nextSync(options));
+    const waits = this.#blocksFor('nextBlockSync');
+    return waits && new ExpertBlock(this, waits.nextSync(options));
+  }
+
+  /** Undefined when all were handed out. */
+  #blocksFor(call: string): BlockWaits | undefined {
+    if (this.places === 0 || this.#waits?.isDone) return undefined;
+    if (!this.#open) throw this.#wrongState(`${call}() may be used before the reply`);
+    if (this.#waits === undefined) {
+      const { order, counts } = this.#views;
+      const blocks = counts.reduce((sum, count) => sum + (count > 0 ? 1 : 0), 0);
+      const { generation } = this;
+      this.#waits = new BlockWaits(this.#native, this.#context, this.#pending, generation, order, blocks);
+    }
+    return this.#waits;
   }
 
   /** @internal */
@@ -319,7 +331,7 @@ export class ExpertBatch {
 
   #send(finalRows: number): void {
     const ends = finalRows === this.#native.replyRows(this.generation);
-    if (ends && this.#waits.isWaiting)
+    if (ends && this.#waits?.isWaiting)
       throw this.#wrongState('a batch may be ended while no block of it is waited for');
     this.#check(this.#native.reply(this.generation, finalRows), 'reply');
     if (ends) this.#open = false;
@@ -332,10 +344,6 @@ export class ExpertBatch {
     if (code === Code.again)
       throw this.#wrongState(`${call}() may be used when all rows have come: nextBlock() waits for them`);
     throw failure(code, { phase: 'reply' });
-  }
-
-  #wantOpen(call: string): void {
-    if (!this.#open) throw this.#wrongState(`${call}() may be used before the reply`);
   }
 
   #wantWeighted(what: string): void {

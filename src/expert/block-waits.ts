@@ -1,6 +1,5 @@
-import type { ExchangeContext } from '../afd/context.js';
-import { sourceRole } from '../afd/context.js';
-import { failure } from '../afd/failure.js';
+import { type ExchangeContext, sources } from '../afd/context.js';
+import { waitFailure } from '../afd/failure.js';
 import { type Outcome, Pending } from '../afd/pending.js';
 import {
   type BlockingOptions,
@@ -122,19 +121,15 @@ export class BlockWaits {
     );
   }
 
-  #take({ code, blamed }: Outcome, deadlineMs: number, reason: unknown): number {
-    if (code === Code.ok) return this.#order[this.#handedOut++]!;
-    const role = sourceRole(this.#context);
-    const ranks = Array.from({ length: this.#context.attention }, (_, rank) => rank);
-    const late = () => ranks.filter((rank) => this.#native.waitsFor(this.#generation, rank));
-    throw failure(code, {
+  #take(outcome: Outcome, deadlineMs: number, reason: unknown): number {
+    if (outcome.code === Code.ok) return this.#order[this.#handedOut++]!;
+    const generation = this.#generation;
+    throw waitFailure(outcome, this.#context, {
       phase: 'collect',
-      peer: blamed >= 0 ? this.#context.nameOf(blamed) : undefined,
-      waitingFor: code === Code.deadline ? late().map((rank) => ({ role, rank })) : undefined,
       deadlineMs,
-      lossOf: this.#context.lossOf,
-      reason: code === Code.aborted ? reason : undefined,
-      details: { generation: this.#generation },
+      reason,
+      late: () => sources(this.#context, (rank) => this.#native.waitsFor(generation, rank)),
+      details: { generation },
     });
   }
 }

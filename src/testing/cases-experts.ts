@@ -8,7 +8,7 @@ import {
   type ExpertWork,
   serveExperts,
 } from './expert-drive.js';
-import { dueRows, type ExpertScenario, expertFactsOf } from './expert-scenario.js';
+import { dueRows, type ExpertScenario, expertFactsOf, REPLICATED } from './expert-scenario.js';
 import { rejects } from './rejects.js';
 import { openExpertRig } from './rig.js';
 
@@ -221,20 +221,10 @@ async function unfinished(onPeerLoss: 'error' | 'skip', join: Join): Promise<voi
 }
 
 async function leaves(join: Join): Promise<void> {
-  // Every expert has a replica; which one serves a row depends on its token and source.
-  const placement = [
-    [0, 1],
-    [1, 2],
-    [0, 2],
-    [0, 1],
-    [1, 2],
-    [0, 2],
-    [0, 1, 2],
-  ];
   const scenario: ExpertScenario = {
     ranks: 3,
     rounds: 9,
-    layout: { ...base, experts: { ...experts, placement } },
+    layout: { ...base, experts: { ...experts, placement: REPLICATED } },
   };
   const facts = expertFactsOf(scenario);
   await using rig = await openExpertRig(scenario, join);

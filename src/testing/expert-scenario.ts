@@ -3,6 +3,17 @@ import { expertRow, wireRow } from './contents.js';
 import { bf16OfAll, combineRows, type Summand } from './numerics.js';
 import { expertsOf, type Facts, factsOf, type RowPlace, tokensOf, weightOf } from './scenario.js';
 
+/** Of 7 experts on 3 ranks, each with a replica, so that all can be rerouted; which one serves a row depends on its token and source. */
+export const REPLICATED: number[][] = [
+  [0, 1],
+  [1, 2],
+  [0, 2],
+  [0, 1],
+  [1, 2],
+  [0, 2],
+  [0, 1, 2],
+];
+
 /** What the ranks of an expert-parallel mesh do in a run; contents follow from it as from a `Scenario`. */
 export interface ExpertScenario {
   ranks: number;

@@ -19,7 +19,13 @@ export {
   type ExpertWork,
   serveExperts,
 } from './expert-drive.js';
-export { type ExpertFacts, type ExpertLoss, type ExpertScenario, expertFactsOf } from './expert-scenario.js';
+export {
+  type ExpertFacts,
+  type ExpertLoss,
+  type ExpertScenario,
+  expertFactsOf,
+  REPLICATED,
+} from './expert-scenario.js';
 export { claimRound, fillRows } from './fill.js';
 export { same } from './same.js';
 export { type Facts, factsOf, type RoundPlace, type Scenario, tokensOf } from './scenario.js';

@@ -1,7 +1,7 @@
 /** A rank of an expert-parallel mesh that dies, or stops, in each phase of a round, and what the others make of it. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { PeerName, TransportName } from 'tensorweft';
-import type { workload } from 'tensorweft/testing';
+import { workload } from 'tensorweft/testing';
 import { describe, expect, it } from 'vitest';
 import { type ExpertCluster, useClusters } from '../support/cluster.js';
 import { AT_ONCE_MS, type Expected, failure } from '../support/failures.js';
@@ -11,20 +11,15 @@ import { betweenProcesses } from '../support/transports.js';
 const { openExperts } = useClusters();
 const DEADLINE_MS = 500;
 
-/** Every expert has a replica, so that all can be rerouted. */
-const placement = [
-  [0, 1],
-  [1, 2],
-  [0, 2],
-  [0, 1],
-  [1, 2],
-  [0, 2],
-  [0, 1, 2],
-];
 const scenario: workload.ExpertScenario = {
   ranks: 3,
   rounds: 8,
-  layout: { hidden: 40, maxTokens: 6, depth: 2, experts: { count: 7, topK: 3, placement } },
+  layout: {
+    hidden: 40,
+    maxTokens: 6,
+    depth: 2,
+    experts: { count: 7, topK: 3, placement: workload.REPLICATED },
+  },
 };
 
 /** How far rank 0 is with round 2 when it happens; the others have dispatched it. */
